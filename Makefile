@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# User space, tests and tools; the module itself is described by Kbuild.
+#
+#	make			library and programs, below build/
+#	make demo		everything, in a guest: see README.md
+#	make check		all tests
+#	make modules		deadline.ko for the kernel in KDIR
+#	make modules_install
+
+VERSION := 0.1.0
+KDIR ?= /lib/modules/$(shell uname -r)/build
+
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wundef
+ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -Iuapi -Ilib -pthread
+
+lib_objects := $(patsubst lib/%.c,build/obj/lib/%.o,$(wildcard lib/*.c))
+lib_static := build/lib/libdeadline.a
+lib_shared := build/lib/libdeadline.so
+
+all: $(lib_static) $(lib_shared)
+
+build/obj/lib/%.o: lib/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=default -MMD -MP \
+		-DDEADLINE_VERSION='"$(VERSION)"' -c -o $@ $<
+
+$(lib_static): $(lib_objects)
+	@mkdir -p $(@D)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(lib_shared).0: $(lib_objects) lib/deadline.map
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -pthread -Wl,-z,defs \
+		-Wl,-soname,libdeadline.so.0 \
+		-Wl,--version-script,lib/deadline.map -o $@ $(lib_objects)
+
+$(lib_shared): $(lib_shared).0
+	ln -sf $(notdir $<) $@
+
+modules modules_install:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+
+clean:
+	rm -rf build
+	test ! -e $(KDIR) || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
+
+-include $(lib_objects:.o=.d)
+
+.PHONY: all modules modules_install clean

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The expired ring: hints to slots that expired (deadline.rst, "The ring";
+ * selftests/model/ring.pml), and read(2), its consumer on the kernel's side.
+ */
+#include <linux/nospec.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/uio.h>
+#include "dln.h"
+
+/* Program memory: a head that cannot be right counts as "all consumed". */
+static u64 dln_head(const struct dln_queue *q, u64 tail)
+{
+	u64 head = READ_ONCE(q->header->head);
+
+	return tail - head > q->ring_size ? tail : head;
+}
+
+/*
+ * Called right after the swap to EXPIRED.
+ *
+ *	kernel				consumer
+ *	------				--------
+ *	swap word to EXPIRED		swap head to h + 1
+ *	full barrier [post]		full barrier [take]
+ *	load head			load word
+ *
+ * If the slot's entry still stands in the ring, its consumer comes to look
+ * after it moved head, hence after our swap: no second entry is needed. If
+ * head is past it, we post. So each slot has at most one entry between head
+ * and tail, and a ring of as many entries as slots never overflows.
+ */
+void __dln_post(struct dln_queue *q, u32 index)
+{
+	struct dln_node *node = &q->nodes[index];
+	u64 tail = q->tail;
+	u64 head;
+
+	/* [post]: the swap was a full barrier, being a successful cmpxchg(). */
+	head = dln_head(q, tail);
+	if (node->position - head < tail - head)
+		return;
+	WRITE_ONCE(q->ring[tail & (q->ring_size - 1)].slot, index);
+	node->position = tail;
+	/*
+	 * Pairs with the consumers' acquire: who sees tail sees the entry. The
+	 * kernel's side goes by its own copy.
+	 */
+	smp_store_release(&q->tail, tail + 1);
+	smp_store_release(&q->status->tail, tail + 1);
+	dln_count(&q->status->posted, 1);
+}
+
+bool dln_pending(const struct dln_queue *q)
+{
+	u64 tail = READ_ONCE(q->tail);
+
+	return dln_head(q, tail) != tail;
+}
+
+/* Move head past one entry and tell its slot; false if the ring is empty. */
+static bool dln_take(struct dln_queue *q, u32 *index)
+{
+	/* Pairs with the release in __dln_post(). */
+	u64 tail = smp_load_acquire(&q->tail);
+	u64 head = dln_head(q, tail);
+
+	if (head == tail)
+		return false;
+	*index = READ_ONCE(q->ring[head & (q->ring_size - 1)].slot);
+	/* [take], a full barrier. Whoever else moved head has this entry. */
+	if (cmpxchg(&q->header->head, head, head + 1) != head)
+		*index = q->count;
+	return true;
+}
+
+/* What could not be delivered stays undelivered: put its hint back. */
+static void dln_put_back(struct dln_queue *q, u32 index)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&q->lock, flags);
+	__dln_post(q, index);
+	raw_spin_unlock_irqrestore(&q->lock, flags);
+}
+
+/*
+ * Deliver the slot's expiry if it has one that nobody owns yet: copy it out
+ * first, then own it, so that a fault loses nothing. Returns -EFAULT or 0.
+ */
+static int dln_deliver(struct dln_queue *q, u32 index, struct iov_iter *to)
+{
+	struct deadline_slot *slot;
+	struct deadline_expiry expiry = {};
+	int tries = DLN_TRIES;
+	size_t copied;
+	u64 word;
+
+	if (index >= q->count)
+		return 0;
+	index = array_index_nospec(index, q->count);
+	slot = &q->slots[index];
+	while (tries--) {
+		/* Pairs with the swap in __dln_look(): the stamps are there. */
+		word = smp_load_acquire(&slot->word);
+		if ((word & (DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN)) !=
+		    DEADLINE_WORD_EXPIRED)
+			return 0;
+		expiry.user_data = READ_ONCE(slot->user_data);
+		expiry.deadline = word & ~DEADLINE_WORD_STATE;
+		expiry.expired_at = READ_ONCE(slot->expired_at);
+		expiry.slot = index;
+		expiry.overruns = READ_ONCE(slot->overruns);
+		copied = copy_to_iter(&expiry, sizeof(expiry), to);
+		if (copied == sizeof(expiry) &&
+		    cmpxchg(&slot->word, word,
+			    word | DEADLINE_WORD_TAKEN) == word)
+			return 0;
+		iov_iter_revert(to, copied);
+		if (copied != sizeof(expiry)) {
+			dln_put_back(q, index);
+			return -EFAULT;
+		}
+	}
+	dln_put_back(q, index);
+	return 0;
+}
+
+/* Returns bytes delivered, 0 if nothing has expired, or -EFAULT. */
+static ssize_t dln_consume(struct dln_queue *q, struct iov_iter *to)
+{
+	size_t room = iov_iter_count(to);
+	int ret = 0;
+	u32 index;
+
+	/* A program that plays with head must be killable, and not in the way */
+	while (iov_iter_count(to) >= sizeof(struct deadline_expiry) &&
+	       dln_take(q, &index) && !fatal_signal_pending(current)) {
+		ret = dln_deliver(q, index, to);
+		if (ret)
+			break;
+		cond_resched();
+	}
+	room -= iov_iter_count(to);
+	return room ? room : ret;
+}
+
+ssize_t dln_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct dln_queue *q = iocb->ki_filp->private_data;
+	ssize_t ret;
+
+	if (!dln_ready(q))
+		return -EBADFD;
+	if (iov_iter_count(to) < sizeof(struct deadline_expiry))
+		return -EINVAL;
+	for (;;) {
+		ret = dln_consume(q, to);
+		if (ret)
+			return ret;
+		if ((iocb->ki_filp->f_flags & O_NONBLOCK) ||
+		    (iocb->ki_flags & IOCB_NOWAIT))
+			return -EAGAIN;
+		ret = wait_event_interruptible(q->wait, dln_pending(q));
+		if (ret)
+			return ret;
+	}
+}

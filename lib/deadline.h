@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libdeadline: deadlines that are over on time, whoever is running
+ *
+ * All times are absolute nanoseconds of CLOCK_MONOTONIC, saturating;
+ * DEADLINE_NEVER is never. A deadline is rounded up to a multiple of 16 ns.
+ * Functions return 0 or a positive answer, or -errno; what a function would
+ * return through a ret_ pointer is untouched when it fails. errno is never
+ * changed. Everything is thread-safe unless its text says otherwise.
+ *
+ * After fork(2) the child has the objects but no queue serves them: every word
+ * reads over and the calls return -ECHILD.
+ */
+#ifndef DEADLINE_H
+#define DEADLINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+typedef uint64_t deadline_word;
+#else
+typedef _Atomic(uint64_t) deadline_word;
+#endif
+
+#define DEADLINE_NEVER UINT64_MAX
+
+typedef struct deadline_queue deadline_queue;
+typedef struct deadline_slot deadline_slot;
+
+/* Who serves a queue */
+enum {
+	DEADLINE_BACKEND_AUTO,		/* the kernel, else a thread */
+	DEADLINE_BACKEND_KERNEL,	/* /dev/deadline */
+	DEADLINE_BACKEND_THREAD,	/* a thread of this process */
+};
+
+/**
+ * struct deadline_options - what a queue is opened with; NULL means all zero
+ * @size: sizeof(struct deadline_options), or 0 for the same. A larger
+ *	one is refused with -E2BIG unless what is unknown of it is zero.
+ * @slots: How many slots it shall have at least; 0 = 4096, at most 1 << 20.
+ * @backend: DEADLINE_BACKEND_*. AUTO takes the kernel, and the thread only if
+ *	there is no such device (ENOENT, ENODEV, ENXIO); every other failure of
+ *	the kernel's is an error. AUTO is overridden by the variable
+ *	DEADLINE_BACKEND, "kernel" or "thread" (not in set-user-ID programs).
+ */
+struct deadline_options {
+	size_t size;
+	uint32_t slots;
+	int backend;
+};
+
+/**
+ * struct deadline_record - one expiry
+ * @slot: The slot that expired.
+ * @user_data: As given to deadline_slot_alloc().
+ * @when: The deadline, ns, rounded up to 16.
+ * @expired_at: When it was seen to be due, ns; never before @when.
+ * @overruns: Periods that passed unseen before (0 for one-shot slots).
+ */
+struct deadline_record {
+	deadline_slot *slot;
+	uint64_t user_data;
+	uint64_t when;
+	uint64_t expired_at;
+	uint32_t overruns;
+};
+
+/**
+ * struct deadline_stats - counters of a queue since it was opened
+ * @interrupts: Times that the timer fired (thread backend: wake-ups).
+ * @expired: Slots expired.
+ * @moved: Looks that found a later deadline.
+ * @dropped: Looks that found the slot no longer armed.
+ * @contended: Looks put off because the program kept changing the word.
+ * @posted: Entries put into the expired ring.
+ * @full: Interrupts that ended with their budget spent (thread backend: 0).
+ * @doorbells: Slots named in doorbells.
+ * @longest_ns: The longest interrupt (thread backend: 0).
+ * @slots: Slots there are.
+ * @allocated: Slots allocated now.
+ * @memory: Bytes that the program maps.
+ */
+struct deadline_stats {
+	uint64_t interrupts;
+	uint64_t expired;
+	uint64_t moved;
+	uint64_t dropped;
+	uint64_t contended;
+	uint64_t posted;
+	uint64_t full;
+	uint64_t doorbells;
+	uint64_t longest_ns;
+	uint64_t slots;
+	uint64_t allocated;
+	uint64_t memory;
+};
+
+/** deadline_version() - "MAJOR.MINOR.PATCH" of the library linked */
+const char *deadline_version(void);
+
+/** deadline_now() - CLOCK_MONOTONIC in ns. Async-signal-safe. */
+uint64_t deadline_now(void);
+
+/** deadline_in() - now + @ns, saturating. Async-signal-safe. */
+uint64_t deadline_in(uint64_t ns);
+
+/**
+ * deadline_queue_open() - open a queue
+ * @ret_queue: where the queue goes
+ * @options: or NULL
+ *
+ * Return: 0; -EINVAL (backend or slots out of range, DEADLINE_BACKEND set to
+ * something else), -E2BIG (see deadline_options), -ENOMEM, or what open(2),
+ * ioctl(2) and mmap(2) of /dev/deadline say: -EACCES, -EPERM, -EMFILE ...
+ */
+int deadline_queue_open(deadline_queue **ret_queue,
+			const struct deadline_options *options);
+
+/**
+ * deadline_queue_close() - close a queue, free its memory
+ *
+ * No other thread may be using the queue. Return: 0; -EBUSY while slots are
+ * allocated (not in a child after fork); NULL is fine.
+ */
+int deadline_queue_close(deadline_queue *queue);
+
+/**
+ * deadline_queue_fd() - a descriptor that polls readable while expiries wait
+ *
+ * Borrowed: do not read it or close it; reap the queue instead. Readiness is a
+ * hint: the expiry may have been taken since. Return: it, or -ECHILD.
+ */
+int deadline_queue_fd(deadline_queue *queue);
+
+/** deadline_queue_backend() - DEADLINE_BACKEND_KERNEL or _THREAD */
+int deadline_queue_backend(const deadline_queue *queue);
+
+/**
+ * deadline_queue_reap() - take expiries, each exactly once
+ * @records: room for @n
+ *
+ * Any number of threads may reap one queue. An expiry that its owner claimed by
+ * arming the slot again is not delivered. Async-signal-safe.
+ * Return: how many, 0 if none, -ECHILD.
+ */
+int deadline_queue_reap(deadline_queue *queue, struct deadline_record *records,
+			unsigned int n);
+
+/**
+ * deadline_queue_wait() - sleep until an expiry waits to be reaped
+ * @until: give up at this time
+ *
+ * Return: 0 (also at once if one waits already), -ETIME, -EINTR, -ECHILD.
+ */
+int deadline_queue_wait(deadline_queue *queue, uint64_t until);
+
+/** deadline_queue_stats() - fill @ret_stats. Return: 0 or -ECHILD. */
+int deadline_queue_stats(deadline_queue *queue,
+			 struct deadline_stats *ret_stats);
+
+/**
+ * deadline_slot_alloc() - take a slot of the queue, not armed
+ * @user_data: comes back with each of its expiries
+ *
+ * Return: 0; -ENOSPC if all are taken; -ECHILD.
+ */
+int deadline_slot_alloc(deadline_queue *queue, uint64_t user_data,
+			deadline_slot **ret_slot);
+
+/**
+ * deadline_slot_free() - give it back, cancelled; NULL is fine
+ *
+ * Nobody may use the slot any more. An expiry not yet reaped is gone.
+ */
+void deadline_slot_free(deadline_slot *slot);
+
+/**
+ * deadline_slot_arm() - start a deadline
+ * @flags: 0
+ * @when: ns; a time that has passed expires at once
+ *
+ * Owner only: one thread arms and moves a slot at a time. An expiry of the slot
+ * that nobody has reaped is claimed, and not delivered.
+ * Async-signal-safe. No system call, unless the queue would look too late.
+ * Return: 0; -EBUSY while it is armed; -EINVAL for unknown flags; -ECHILD; what
+ * the doorbell says. On failure it is not armed.
+ */
+int deadline_slot_arm(deadline_slot *slot, uint32_t flags, uint64_t when);
+
+/**
+ * deadline_slot_arm_many() - arm @n slots, which may be of several queues
+ *
+ * As deadline_slot_arm() for each in order, one doorbell for up to 128 of them.
+ * Return: 0; or the error of the first that failed, and then those that this
+ * call armed are cancelled again.
+ */
+int deadline_slot_arm_many(deadline_slot *const *slots, unsigned int n,
+			   uint64_t when);
+
+/**
+ * deadline_slot_move() - change the deadline of an armed slot
+ *
+ * Owner only. Async-signal-safe. No system call when @when is later.
+ * Return: 1 moved, 0 already over, -ECHILD, what the doorbell says (then the
+ * slot is cancelled).
+ */
+int deadline_slot_move(deadline_slot *slot, uint64_t when);
+
+/**
+ * deadline_slot_cancel() - it will not expire
+ *
+ * Anyone who knows that the slot is not freed. Async-signal-safe. Never a
+ * system call. Return: 1 won, 0 already over, -ECHILD.
+ */
+int deadline_slot_cancel(deadline_slot *slot);
+
+/**
+ * deadline_slot_request() - make it over now
+ *
+ * As if it had expired and been reaped: nothing is delivered. Anyone who knows
+ * that the slot is not freed. Async-signal-safe. Never a system call.
+ * Return: 1 won, 0 already over, -ECHILD.
+ */
+int deadline_slot_request(deadline_slot *slot);
+
+/**
+ * deadline_slot_word() - the slot's word, for deadline_over()
+ *
+ * Valid until the slot is freed. Hoist it out of loops.
+ */
+const deadline_word *deadline_slot_word(const deadline_slot *slot);
+
+/**
+ * deadline_over() - has it expired, been cancelled, never been armed?
+ *
+ * One load and one bit test; acquire. Async-signal-safe.
+ */
+bool deadline_over(const deadline_word *word);
+
+/**
+ * deadline_queue_pending() - does the ring hold anything to be reaped?
+ *
+ * Loads only; a hint. Async-signal-safe.
+ */
+bool deadline_queue_pending(const deadline_queue *queue);
+
+/* What deadline_queue_pending() looks at; first in every queue. */
+struct deadline_queue_ends {
+	const deadline_word *head;
+	const deadline_word *tail;
+};
+
+#ifndef DEADLINE_LOADS
+#define DEADLINE_LOADS extern inline __attribute__((__gnu_inline__))
+#endif
+
+DEADLINE_LOADS bool deadline_over(const deadline_word *word)
+{
+	return !(__atomic_load_n((const uint64_t *)word, __ATOMIC_ACQUIRE) & 1);
+}
+
+DEADLINE_LOADS bool deadline_queue_pending(const deadline_queue *queue)
+{
+	const struct deadline_queue_ends *ends =
+		(const struct deadline_queue_ends *)queue;
+
+	return __atomic_load_n((const uint64_t *)ends->head, __ATOMIC_ACQUIRE) !=
+	       __atomic_load_n((const uint64_t *)ends->tail, __ATOMIC_ACQUIRE);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+/* Queues: open, close, reap, wait. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "internal.h"
+
+#define SLOTS_DEFAULT	4096
+/* Hints taken from the ring with one swap of head */
+#define REAP_BATCH	64
+
+static int check_options(struct deadline_options *to,
+			 const struct deadline_options *from)
+{
+	const unsigned char *bytes = (const unsigned char *)from;
+	const char *wanted = secure_getenv("DEADLINE_BACKEND");
+	size_t i;
+
+	memset(to, 0, sizeof(*to));
+	if (from) {
+		size_t size = from->size ? from->size : sizeof(*from);
+
+		for (i = sizeof(*to); i < size; i++) {
+			if (bytes[i])
+				return -E2BIG;
+		}
+		memcpy(to, from, size < sizeof(*to) ? size : sizeof(*to));
+	}
+	if (!to->slots)
+		to->slots = SLOTS_DEFAULT;
+	if (to->slots > DEADLINE_SLOTS_MAX ||
+	    to->backend < DEADLINE_BACKEND_AUTO ||
+	    to->backend > DEADLINE_BACKEND_THREAD)
+		return -EINVAL;
+	if (to->backend != DEADLINE_BACKEND_AUTO || !wanted || !*wanted)
+		return 0;
+	if (!strcmp(wanted, "kernel"))
+		to->backend = DEADLINE_BACKEND_KERNEL;
+	else if (!strcmp(wanted, "thread"))
+		to->backend = DEADLINE_BACKEND_THREAD;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int open_with(struct deadline_queue *queue,
+		     const struct backend *backend, uint32_t slots)
+{
+	int ret = backend->open(queue, slots);
+
+	if (ret)
+		return ret;
+	queue->backend = backend;
+	queue->ends.head = (const deadline_word *)&queue->header->head;
+	queue->ends.tail = (const deadline_word *)&queue->status->tail;
+	pthread_mutex_init(&queue->lock, NULL);
+	fork_enter(queue);
+	return 0;
+}
+
+int deadline_queue_open(deadline_queue **ret_queue,
+			const struct deadline_options *options)
+{
+	struct deadline_options checked;
+	struct deadline_queue *queue;
+	int ret, saved = errno;
+
+	ret = check_options(&checked, options);
+	if (ret)
+		return ret;
+	queue = calloc(1, sizeof(*queue));
+	if (!queue) {
+		errno = saved;
+		return -ENOMEM;
+	}
+	if (checked.backend == DEADLINE_BACKEND_THREAD)
+		ret = open_with(queue, &backend_thread, checked.slots);
+	else
+		ret = open_with(queue, &backend_kernel, checked.slots);
+	if (checked.backend == DEADLINE_BACKEND_AUTO &&
+	    (ret == -ENOENT || ret == -ENODEV || ret == -ENXIO))
+		ret = open_with(queue, &backend_thread, checked.slots);
+	errno = saved;
+	if (ret) {
+		free(queue);
+		return ret;
+	}
+	*ret_queue = queue;
+	return 0;
+}
+
+int deadline_queue_close(deadline_queue *queue)
+{
+	int saved = errno;
+
+	if (!queue)
+		return 0;
+	if (queue->allocated && !queue->orphan)
+		return -EBUSY;
+	fork_leave(queue);
+	queue->backend->close(queue);
+	pthread_mutex_destroy(&queue->lock);
+	free(queue);
+	errno = saved;
+	return 0;
+}
+
+int deadline_queue_fd(deadline_queue *queue)
+{
+	if (queue->orphan)
+		return -ECHILD;
+	if (queue->backend->watch)
+		queue->backend->watch(queue);
+	return queue->fd;
+}
+
+int deadline_queue_backend(const deadline_queue *queue)
+{
+	return queue->backend->id;
+}
+
+/* Own the slot's expiry, if it has one that nobody owns yet. */
+static bool claim(struct deadline_slot *slot, struct deadline_record *record)
+{
+	__u64 word = __atomic_load_n(&slot->word, __ATOMIC_ACQUIRE);
+
+	do {
+		if ((word & (DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN)) !=
+		    DEADLINE_WORD_EXPIRED)
+			return false;
+		record->slot = slot;
+		record->user_data = __atomic_load_n(&slot->user_data,
+						    __ATOMIC_RELAXED);
+		record->when = word & ~DEADLINE_WORD_STATE;
+		record->expired_at = __atomic_load_n(&slot->expired_at,
+						     __ATOMIC_RELAXED);
+		record->overruns = __atomic_load_n(&slot->overruns,
+						   __ATOMIC_RELAXED);
+	} while (!__atomic_compare_exchange_n(&slot->word, &word,
+					      word | DEADLINE_WORD_TAKEN, 0,
+					      __ATOMIC_SEQ_CST,
+					      __ATOMIC_ACQUIRE));
+	return true;
+}
+
+/*
+ * Take up to @n hints. The entries are read before the swap, while they cannot
+ * be overwritten; the slots are looked at after it, which is a full barrier
+ * ([take], pairs with [post]: kmod/ring.c has the diagram).
+ */
+static unsigned int take(struct deadline_queue *queue, uint32_t *hints,
+			 unsigned int n)
+{
+	uint32_t mask = queue->ring_size - 1;
+	__u64 head, tail;
+	unsigned int i;
+
+	/* Acquire: a tail at least as new as this head. */
+	head = __atomic_load_n(&queue->header->head, __ATOMIC_ACQUIRE);
+	do {
+		/* Pairs with the release in the post. */
+		tail = __atomic_load_n(&queue->status->tail, __ATOMIC_ACQUIRE);
+		if (tail - head < n)
+			n = tail - head;
+		if (!n)
+			return 0;
+		for (i = 0; i < n; i++)
+			hints[i] = __atomic_load_n(&queue->ring[(head + i) &
+								mask].slot,
+						   __ATOMIC_RELAXED);
+	} while (!__atomic_compare_exchange_n(&queue->header->head, &head,
+					      head + n, 0, __ATOMIC_SEQ_CST,
+					      __ATOMIC_ACQUIRE));
+	return n;
+}
+
+int deadline_queue_reap(deadline_queue *queue, struct deadline_record *records,
+			unsigned int n)
+{
+	uint32_t hints[REAP_BATCH];
+	unsigned int i, got, done = 0;
+
+	if (queue->orphan)
+		return -ECHILD;
+	while (done < n) {
+		got = n - done < REAP_BATCH ? n - done : REAP_BATCH;
+		got = take(queue, hints, got);
+		if (!got) {
+			if (queue->backend->drained)
+				queue->backend->drained(queue);
+			break;
+		}
+		for (i = 0; i < got; i++)
+			done += claim(&queue->slots[hints[i]], &records[done]);
+	}
+	return done;
+}
+
+int deadline_queue_wait(deadline_queue *queue, uint64_t until)
+{
+	struct pollfd pollfd = { .events = POLLIN };
+	struct timespec left, *timeout;
+	int ret, saved = errno;
+	uint64_t now;
+
+	pollfd.fd = deadline_queue_fd(queue);
+	if (pollfd.fd < 0)
+		return pollfd.fd;
+	do {
+		if (deadline_queue_pending(queue))
+			return 0;
+		timeout = NULL;
+		if (until != DEADLINE_NEVER) {
+			now = deadline_now();
+			if (now >= until)
+				return -ETIME;
+			left.tv_sec = (until - now) / 1000000000;
+			left.tv_nsec = (until - now) % 1000000000;
+			timeout = &left;
+		}
+		ret = ppoll(&pollfd, 1, timeout, NULL) < 0 ? -errno : 0;
+		errno = saved;
+	} while (!ret);
+	return ret;
+}
+
+int deadline_queue_stats(deadline_queue *queue,
+			 struct deadline_stats *ret_stats)
+{
+	const struct deadline_status *status = queue->status;
+
+	if (queue->orphan)
+		return -ECHILD;
+#define GET(counter) __atomic_load_n(&status->counter, __ATOMIC_RELAXED)
+	ret_stats->interrupts = GET(interrupts);
+	ret_stats->expired = GET(expired);
+	ret_stats->moved = GET(moved);
+	ret_stats->dropped = GET(dropped);
+	ret_stats->contended = GET(contended);
+	ret_stats->posted = GET(posted);
+	ret_stats->full = GET(full);
+	ret_stats->doorbells = GET(doorbells);
+	ret_stats->longest_ns = GET(longest);
+#undef GET
+	pthread_mutex_lock(&queue->lock);
+	ret_stats->slots = queue->count;
+	ret_stats->allocated = queue->allocated;
+	pthread_mutex_unlock(&queue->lock);
+	ret_stats->memory = queue->shared_size + queue->status_size;
+	return 0;
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A thread serves the queue: where the module is absent. Its doorbell is a
+ * lock-free push and, if the thread sleeps, a futex wake; everything else is
+ * done by the thread alone, so that nothing here is locked.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include "thread.h"
+
+/* Make the eventfd readable, if anybody looks at it and it is not yet. */
+static void raise_fd(struct server *server)
+{
+	static const uint64_t one = 1;
+
+	if (__atomic_load_n(&server->watched, __ATOMIC_SEQ_CST) &&
+	    !__atomic_exchange_n(&server->signalled, true, __ATOMIC_SEQ_CST) &&
+	    write(server->queue->fd, &one, sizeof(one)) < 0)
+		abort();
+}
+
+static void wake_server(struct server *server)
+{
+	if (__atomic_load_n(&server->asleep, __ATOMIC_SEQ_CST) &&
+	    __atomic_exchange_n(&server->asleep, 0, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, &server->asleep, FUTEX_WAKE_PRIVATE, 1);
+}
+
+/* Doorbells first: they may be for now. */
+static void serve_doorbells(struct server *server)
+{
+	uint32_t next = __atomic_exchange_n(&server->pushed, 0,
+					    __ATOMIC_SEQ_CST);
+	struct deadline_queue *queue = server->queue;
+	struct node *node;
+	uint64_t due, now;
+	uint32_t index;
+	__u64 word;
+
+	while (next) {
+		index = next - 1;
+		node = &server->nodes[index];
+		next = node->below;
+		/* From here on it may be pushed again; then look at the word. */
+		__atomic_exchange_n(&node->pushed, 0, __ATOMIC_SEQ_CST);
+		word = __atomic_load_n(&queue->slots[index].word,
+				       __ATOMIC_SEQ_CST);
+		due = word & ~DEADLINE_WORD_STATE;
+		count(&queue->status->doorbells);
+		if (!(word & DEADLINE_WORD_ARMED) ||
+		    due == DEADLINE_TIME_NEVER ||
+		    (node->place && node->key <= due))
+			continue;
+		now = deadline_now();
+		if (due > now)
+			look_enqueue(server, node, due);
+		else
+			look_at(server, index, now);
+	}
+}
+
+static void serve_due(struct server *server)
+{
+	uint64_t now = deadline_now();
+	struct node *node;
+
+	while ((node = look_first(server)) && node->key <= now)
+		look_at(server, node - server->nodes, now);
+}
+
+/* Until the first key or a doorbell */
+static void server_sleep(struct server *server)
+{
+	struct node *node = look_first(server);
+	struct timespec until, *timeout = NULL;
+
+	if (node) {
+		until.tv_sec = node->key / 1000000000;
+		until.tv_nsec = node->key % 1000000000;
+		timeout = &until;
+	}
+	/* Asleep first, then is there work? The doorbell does the opposite. */
+	__atomic_store_n(&server->asleep, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&server->pushed, __ATOMIC_SEQ_CST) &&
+	    !__atomic_load_n(&server->stop, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, &server->asleep, FUTEX_WAIT_BITSET_PRIVATE,
+			1, timeout, NULL, FUTEX_BITSET_MATCH_ANY);
+	__atomic_store_n(&server->asleep, 0, __ATOMIC_SEQ_CST);
+}
+
+static void *serve(void *arg)
+{
+	struct server *server = arg;
+	uint64_t tail;
+
+	/* The default slack of 50 us would be our lateness. */
+	prctl(PR_SET_TIMERSLACK, 1);
+	while (!__atomic_load_n(&server->stop, __ATOMIC_SEQ_CST)) {
+		count(&server->queue->status->interrupts);
+		tail = server->tail;
+		serve_doorbells(server);
+		serve_due(server);
+		if (server->tail != tail)
+			raise_fd(server);
+		server_sleep(server);
+	}
+	return NULL;
+}
+
+/* At the lowest real-time priority where that is permitted; no signals. */
+static int start(struct server *server)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	pthread_attr_t attr;
+	sigset_t all, old;
+	int ret;
+
+	ret = pthread_attr_init(&attr);
+	if (ret)
+		return -ret;
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
+	pthread_attr_setschedparam(&attr, &param);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = pthread_create(&server->thread, &attr, serve, server);
+	if (ret == EPERM)
+		ret = pthread_create(&server->thread, NULL, serve, server);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return -ret;
+}
+
+static void *pages(size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static void release(struct deadline_queue *queue)
+{
+	struct server *server = queue->server;
+
+	if (queue->header)
+		munmap(queue->header, queue->shared_size);
+	if (queue->status)
+		munmap(queue->status, queue->status_size);
+	if (queue->fd >= 0)
+		close(queue->fd);
+	free(server->nodes);
+	free(server->heap);
+	free(server);
+}
+
+static int thread_open(struct deadline_queue *queue, uint32_t slots)
+{
+	struct server *server = calloc(1, sizeof(*server));
+	size_t page = sysconf(_SC_PAGESIZE);
+	uint32_t i;
+	int ret;
+
+	if (!server)
+		return -ENOMEM;
+	server->queue = queue;
+	queue->server = server;
+	queue->count = slots;
+	queue->ring_size = 1;
+	while (queue->ring_size < slots)
+		queue->ring_size *= 2;
+	queue->shared_size = page + slots * sizeof(*queue->slots);
+	queue->status_size = page + queue->ring_size * sizeof(*queue->ring);
+
+	queue->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ret = queue->fd < 0 ? -errno : -ENOMEM;
+	queue->header = pages(queue->shared_size);
+	queue->status = pages(queue->status_size);
+	server->nodes = calloc(slots, sizeof(*server->nodes));
+	server->heap = calloc((size_t)slots + 1, sizeof(*server->heap));
+	if (queue->fd < 0 || !queue->header || !queue->status ||
+	    !server->nodes || !server->heap)
+		goto fail;
+	queue->slots = (void *)queue->header + page;
+	queue->ring = (void *)queue->status + page;
+	for (i = 0; i < slots; i++)
+		queue->slots[i].queued = DEADLINE_QUEUED_NEVER;
+	server->tail = 1;
+	queue->header->head = 1;
+	queue->status->tail = 1;
+	ret = start(server);
+	if (ret)
+		goto fail;
+	return 0;
+fail:
+	release(queue);
+	return ret;
+}
+
+/* After a fork there is no thread to be stopped. */
+static void thread_close(struct deadline_queue *queue)
+{
+	struct server *server = queue->server;
+
+	if (!queue->orphan) {
+		__atomic_store_n(&server->stop, true, __ATOMIC_SEQ_CST);
+		wake_server(server);
+		pthread_join(server->thread, NULL);
+	}
+	release(queue);
+}
+
+/*
+ *	doorbell			server
+ *	--------			------
+ *	push				asleep = 1
+ *	load asleep			load pushed
+ *
+ * All four sequentially consistent: either the server finds the slot or the
+ * doorbell finds the server asleep. A slot that is on the stack already is
+ * taken off it before its word is looked at.
+ */
+static int thread_ring(struct deadline_queue *queue, const uint32_t *slots,
+		       unsigned int n)
+{
+	struct server *server = queue->server;
+	struct node *node;
+	unsigned int i;
+	uint32_t top;
+	int saved = errno;
+
+	for (i = 0; i < n; i++) {
+		node = &server->nodes[slots[i]];
+		if (__atomic_exchange_n(&node->pushed, 1, __ATOMIC_SEQ_CST))
+			continue;
+		top = __atomic_load_n(&server->pushed, __ATOMIC_RELAXED);
+		do {
+			node->below = top;
+		} while (!__atomic_compare_exchange_n(&server->pushed, &top,
+						      slots[i] + 1, 0,
+						      __ATOMIC_SEQ_CST,
+						      __ATOMIC_RELAXED));
+	}
+	wake_server(server);
+	errno = saved;
+	return n;
+}
+
+static void thread_watch(struct deadline_queue *queue)
+{
+	__atomic_store_n(&queue->server->watched, true, __ATOMIC_SEQ_CST);
+	if (deadline_queue_pending(queue))
+		raise_fd(queue->server);
+}
+
+/*
+ * Lower the eventfd, then look again: what the server posted in between found
+ * it raised and left it to us.
+ */
+static void thread_drained(struct deadline_queue *queue)
+{
+	struct server *server = queue->server;
+	int saved = errno;
+	uint64_t sum;
+
+	if (!__atomic_load_n(&server->signalled, __ATOMIC_SEQ_CST))
+		return;
+	if (read(queue->fd, &sum, sizeof(sum)) < 0 && errno != EAGAIN)
+		abort();
+	errno = saved;
+	__atomic_store_n(&server->signalled, false, __ATOMIC_SEQ_CST);
+	if (deadline_queue_pending(queue))
+		raise_fd(server);
+}
+
+const struct backend backend_thread = {
+	.id		= DEADLINE_BACKEND_THREAD,
+	.open		= thread_open,
+	.close		= thread_close,
+	.ring		= thread_ring,
+	.watch		= thread_watch,
+	.drained	= thread_drained,
+};
