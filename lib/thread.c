@@ -36,7 +36,12 @@ static void wake_server(struct server *server)
 		syscall(SYS_futex, &server->asleep, FUTEX_WAKE_PRIVATE, 1);
 }
 
-/* Doorbells first: they may be for now. */
+/*
+ * Plan a look at each slot that was rung for, or look at once if it is due.
+ * Here, unlike in the kernel, the slot may have been cancelled since the ring;
+ * its word still has the deadline, and the look is planned all the same, or
+ * whoever arms and cancels faster than we run would ring every time.
+ */
 static void serve_doorbells(struct server *server)
 {
 	uint32_t next = __atomic_exchange_n(&server->pushed, 0,
@@ -45,7 +50,6 @@ static void serve_doorbells(struct server *server)
 	struct node *node;
 	uint64_t due, now;
 	uint32_t index;
-	__u64 word;
 
 	while (next) {
 		index = next - 1;
@@ -53,12 +57,10 @@ static void serve_doorbells(struct server *server)
 		next = node->below;
 		/* From here on it may be pushed again; then look at the word. */
 		__atomic_exchange_n(&node->pushed, 0, __ATOMIC_SEQ_CST);
-		word = __atomic_load_n(&queue->slots[index].word,
-				       __ATOMIC_SEQ_CST);
-		due = word & ~DEADLINE_WORD_STATE;
+		due = __atomic_load_n(&queue->slots[index].word,
+				      __ATOMIC_SEQ_CST) & ~DEADLINE_WORD_STATE;
 		count(&queue->status->doorbells);
-		if (!(word & DEADLINE_WORD_ARMED) ||
-		    due == DEADLINE_TIME_NEVER ||
+		if (due == DEADLINE_TIME_NEVER ||
 		    (node->place && node->key <= due))
 			continue;
 		now = deadline_now();

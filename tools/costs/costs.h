@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* What the measuring files share: the report, and queues that must open. */
+#ifndef COSTS_H
+#define COSTS_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <deadline.h>
+
+#define MS 1000000ull
+
+/* Print one figure, and whether it is at most @limit (0 = no limit). */
+void figure(const char *name, double value, double limit, const char *unit);
+
+/* Sorts @values; p = 50 is the median, 100 the largest. */
+uint64_t percentile(uint64_t *values, unsigned int n, unsigned int p);
+
+static inline void must(int ok, const char *what)
+{
+	if (!ok) {
+		fprintf(stderr, "costs: %s failed\n", what);
+		exit(1);
+	}
+}
+
+static inline deadline_queue *queue_of(uint32_t slots)
+{
+	struct deadline_options options = { .slots = slots };
+	deadline_queue *queue = NULL;
+
+	must(!deadline_queue_open(&queue, &options), "deadline_queue_open");
+	return queue;
+}
+
+static inline deadline_slot *slot_of(deadline_queue *queue)
+{
+	deadline_slot *slot = NULL;
+
+	must(!deadline_slot_alloc(queue, 0, &slot), "deadline_slot_alloc");
+	return slot;
+}
+
+/* words.c: arm, move, cancel, over?; the second where no kernel serves */
+void costs_words_exact(void);
+void costs_words_in_ns(void);
+/* wakeups.c: from the deadline to whoever sees it */
+void costs_wakeups(void);
+/* crowds.c: many deadlines in one queue */
+void costs_crowds(void);
+
+#endif

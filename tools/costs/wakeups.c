@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/* From the deadline to whoever sees it: one that spins, one that sleeps. */
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <deadline_inline.h>
+#include "costs.h"
+
+#define ROUNDS	400u
+#define AHEAD	(1 * MS)
+
+static void spinning(deadline_queue *queue, deadline_slot *slot)
+{
+	const deadline_word *word = deadline_slot_word(slot);
+	uint64_t stamped[ROUNDS], noticed[ROUNDS], now;
+	struct deadline_record record;
+	unsigned int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		deadline_slot_arm(slot, 0, deadline_in(AHEAD));
+		while (!deadline_over(word))
+			;
+		now = deadline_now();
+		must(deadline_queue_reap(queue, &record, 1) == 1, "reap");
+		must(record.expired_at >= record.when, "never early");
+		stamped[i] = record.expired_at - record.when;
+		noticed[i] = now - record.when;
+	}
+	figure("stamped after the deadline, median",
+	       percentile(stamped, ROUNDS, 50), 500, "instructions");
+	figure("stamped after the deadline, maximum",
+	       percentile(stamped, ROUNDS, 100), 0, "instructions");
+	figure("noticed by a spinning thread, with its clock read, median",
+	       percentile(noticed, ROUNDS, 50), 1400, "instructions");
+	figure("noticed by a spinning thread, with its clock read, maximum",
+	       percentile(noticed, ROUNDS, 100), 0, "instructions");
+}
+
+static uint64_t blocked_read(deadline_queue *queue, deadline_slot *slot)
+{
+	int fd = deadline_queue_fd(queue);
+	struct deadline_expiry expiry;
+	uint64_t woken[ROUNDS];
+	unsigned int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		deadline_slot_arm(slot, 0, deadline_in(AHEAD));
+		must(read(fd, &expiry, sizeof(expiry)) == sizeof(expiry),
+		     "read of the queue");
+		woken[i] = deadline_now() - expiry.deadline;
+	}
+	return percentile(woken, ROUNDS, 50);
+}
+
+static uint64_t blocked_timerfd(void)
+{
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	struct itimerspec spec = {};
+	uint64_t woken[ROUNDS], when, count;
+	unsigned int i;
+
+	must(fd >= 0, "timerfd_create");
+	for (i = 0; i < ROUNDS; i++) {
+		when = deadline_in(AHEAD);
+		spec.it_value.tv_sec = when / (1000 * MS);
+		spec.it_value.tv_nsec = when % (1000 * MS);
+		must(!timerfd_settime(fd, TFD_TIMER_ABSTIME, &spec, NULL),
+		     "timerfd_settime");
+		must(read(fd, &count, sizeof(count)) == sizeof(count),
+		     "read of a timerfd");
+		woken[i] = deadline_now() - when;
+	}
+	close(fd);
+	return percentile(woken, ROUNDS, 50);
+}
+
+void costs_wakeups(void)
+{
+	deadline_queue *queue = queue_of(0);
+	deadline_slot *slot = slot_of(queue);
+	uint64_t timerfd, ours;
+
+	spinning(queue, slot);
+	timerfd = blocked_timerfd();
+	ours = blocked_read(queue, slot);
+	figure("blocked read of a timerfd, median", timerfd, 0,
+	       "instructions");
+	figure("blocked read of the queue, median", ours, 1.15 * timerfd,
+	       "instructions");
+	deadline_slot_free(slot);
+	must(!deadline_queue_close(queue), "deadline_queue_close");
+}
