@@ -41,7 +41,8 @@
 /**
  * struct dln_node - what the kernel keeps of a slot, beyond the program's reach
  * @rb: In q->tree while @key is not 0.
- * @key: When the slot will be looked at; 0 while it is not in the tree.
+ * @key: When the slot will be looked at. Marked DLN_LOOKED if it has been and
+ *	no further look is planned; 0 before the first and after a removal.
  * @position: Where in the ring it was last posted; 0 = never.
  */
 struct dln_node {
@@ -53,7 +54,9 @@ struct dln_node {
 /**
  * struct dln_queue - one open file
  * @lock: see above
- * @tree: nodes by key; under @lock
+ * @tree: nodes by key, see tree.h; under @lock
+ * @first: the next one to be looked at; under @lock
+ * @last: the one enqueued last, while it is in the tree; under @lock
  * @nodes: one per slot; under @lock
  * @slots: one per node; shared, writable
  * @tail: next position of the ring; written under @lock
@@ -73,7 +76,9 @@ struct dln_node {
  */
 struct dln_queue {
 	raw_spinlock_t lock;
-	struct rb_root_cached tree;
+	struct rb_root tree;
+	struct dln_node *first;
+	struct dln_node *last;
 	struct dln_node *nodes;
 	struct deadline_slot *slots;
 	u64 tail;
@@ -106,17 +111,14 @@ static inline bool dln_ready(const struct dln_queue *q)
 	return smp_load_acquire(&q->count);
 }
 
-/* look.c */
-void __dln_enqueue(struct dln_queue *q, struct dln_node *node, u64 key);
-void __dln_look(struct dln_queue *q, u32 index, u64 now);
-/* interrupt.c */
+/* expire.c */
+void __dln_look(struct dln_queue *q, struct dln_node *node, u64 now);
 void __dln_program(struct dln_queue *q);
 enum hrtimer_restart dln_interrupt(struct hrtimer *timer);
 /* doorbell.c */
 long dln_ring_one(struct dln_queue *q, u32 index);
 long dln_ring_many(struct dln_queue *q, const struct deadline_doorbell *bell);
-/* ring.c */
-void __dln_post(struct dln_queue *q, u32 index);
+/* read.c */
 bool dln_pending(const struct dln_queue *q);
 ssize_t dln_read_iter(struct kiocb *iocb, struct iov_iter *to);
 /* wake.c */

@@ -8,7 +8,7 @@
 #include <linux/nospec.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
-#include "dln.h"
+#include "tree.h"
 
 /* Slot numbers that are copied from the program at a time, on the stack */
 #define DLN_COPY	128
@@ -33,12 +33,12 @@ static int __dln_ring(struct dln_queue *q, u32 index, u64 now)
 	if (READ_ONCE(slot->flags) || READ_ONCE(slot->slack) ||
 	    READ_ONCE(slot->period))
 		return -EOPNOTSUPP;
-	if (node->key && node->key <= due)
+	if (dln_queued(node) && node->key <= due)
 		return 0;
 	if (due > now)
 		__dln_enqueue(q, node, due);
 	else
-		__dln_look(q, index, now);
+		__dln_look(q, node, now);
 	return 0;
 }
 

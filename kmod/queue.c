@@ -44,7 +44,7 @@ static int dln_open(struct inode *inode, struct file *file)
 	raw_spin_lock_init(&q->lock);
 	mutex_init(&q->mutex);
 	init_waitqueue_head(&q->wait);
-	q->tree = RB_ROOT_CACHED;
+	q->tree = RB_ROOT;
 	q->tail = 1;
 	q->programmed = DEADLINE_QUEUED_NEVER;
 	hrtimer_setup(&q->timer, dln_interrupt, CLOCK_MONOTONIC,

@@ -76,7 +76,6 @@ struct deadline_record {
  * @moved: Looks that found a later deadline.
  * @dropped: Looks that found the slot no longer armed.
  * @contended: Looks put off because the program kept changing the word.
- * @posted: Entries put into the expired ring.
  * @full: Interrupts that ended with their budget spent (thread backend: 0).
  * @doorbells: Slots named in doorbells.
  * @longest_ns: The longest interrupt (thread backend: 0).
@@ -90,7 +89,6 @@ struct deadline_stats {
 	uint64_t moved;
 	uint64_t dropped;
 	uint64_t contended;
-	uint64_t posted;
 	uint64_t full;
 	uint64_t doorbells;
 	uint64_t longest_ns;

@@ -240,7 +240,6 @@ int deadline_queue_stats(deadline_queue *queue,
 	ret_stats->moved = GET(moved);
 	ret_stats->dropped = GET(dropped);
 	ret_stats->contended = GET(contended);
-	ret_stats->posted = GET(posted);
 	ret_stats->full = GET(full);
 	ret_stats->doorbells = GET(doorbells);
 	ret_stats->longest_ns = GET(longest);

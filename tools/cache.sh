@@ -3,7 +3,8 @@
 # The cache (sourced): what is fetched or unpacked once, outside the clone.
 
 : "${DEADLINE_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadline}"
-mkdir -p "$DEADLINE_CACHE" || exit 1
+mkdir -p "$DEADLINE_CACHE" && DEADLINE_CACHE=$(cd "$DEADLINE_CACHE" && pwd) ||
+	exit 1
 
 die() {
 	echo "${0##*/}: $*" >&2
@@ -14,4 +15,12 @@ die() {
 # script must be started with 9>&-.
 cache_lock() {
 	exec 9>"$DEADLINE_CACHE/$1.lock" && flock 9
+}
+
+# A directory in the cache to fill, then mv: $tmp.
+cache_tmp() {
+	tmp=$(mktemp -d "$DEADLINE_CACHE/tmp.XXXXXX")
+	trap 'rm -rf "$tmp"' EXIT
+	trap 'exit 1' HUP INT TERM
+	chmod 755 "$tmp"
 }

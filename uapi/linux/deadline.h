@@ -93,7 +93,6 @@ struct deadline_entry {
  * @moved: Looks that found a later deadline and queued the slot again.
  * @dropped: Looks that found the slot no longer armed.
  * @contended: Looks that lost every swap and were put off a little.
- * @posted: Entries put into the ring.
  * @full: Interrupts that ended with their budget spent and slots still due.
  * @doorbells: Slots named in doorbells.
  * @longest: The longest interrupt in ns, clock reads 16 looks apart.
@@ -106,7 +105,6 @@ struct deadline_status {
 	__aligned_u64 moved;
 	__aligned_u64 dropped;
 	__aligned_u64 contended;
-	__aligned_u64 posted;
 	__aligned_u64 full;
 	__aligned_u64 doorbells;
 	__aligned_u64 longest;

@@ -1,56 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The expired ring: hints to slots that expired (deadline.rst, "The ring";
- * selftests/model/ring.pml), and read(2), its consumer on the kernel's side.
+ * read(2): the consumer of the expired ring that the kernel has to offer. It
+ * follows the same rule as those in the program.
  */
 #include <linux/nospec.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/uio.h>
-#include "dln.h"
-
-/* Program memory: a head that cannot be right counts as "all consumed". */
-static u64 dln_head(const struct dln_queue *q, u64 tail)
-{
-	u64 head = READ_ONCE(q->header->head);
-
-	return tail - head > q->ring_size ? tail : head;
-}
-
-/*
- * Called right after the swap to EXPIRED.
- *
- *	kernel				consumer
- *	------				--------
- *	swap word to EXPIRED		swap head to h + 1
- *	full barrier [post]		full barrier [take]
- *	load head			load word
- *
- * If the slot's entry still stands in the ring, its consumer comes to look
- * after it moved head, hence after our swap: no second entry is needed. If
- * head is past it, we post. So each slot has at most one entry between head
- * and tail, and a ring of as many entries as slots never overflows.
- */
-void __dln_post(struct dln_queue *q, u32 index)
-{
-	struct dln_node *node = &q->nodes[index];
-	u64 tail = q->tail;
-	u64 head;
-
-	/* [post]: the swap was a full barrier, being a successful cmpxchg(). */
-	head = dln_head(q, tail);
-	if (node->position - head < tail - head)
-		return;
-	WRITE_ONCE(q->ring[tail & (q->ring_size - 1)].slot, index);
-	node->position = tail;
-	/*
-	 * Pairs with the consumers' acquire: who sees tail sees the entry. The
-	 * kernel's side goes by its own copy.
-	 */
-	smp_store_release(&q->tail, tail + 1);
-	smp_store_release(&q->status->tail, tail + 1);
-	dln_count(&q->status->posted, 1);
-}
+#include "ring.h"
 
 bool dln_pending(const struct dln_queue *q)
 {
@@ -81,7 +38,7 @@ static void dln_put_back(struct dln_queue *q, u32 index)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&q->lock, flags);
-	__dln_post(q, index);
+	__dln_post(q, &q->nodes[index], index);
 	raw_spin_unlock_irqrestore(&q->lock, flags);
 }
 

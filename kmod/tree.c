@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The tree of nodes: in and out. */
+#include "tree.h"
+
+void __dln_remove(struct dln_queue *q, struct dln_node *node)
+{
+	if (node == q->first)
+		q->first = dln_next(node);
+	if (node == q->last)
+		q->last = NULL;
+	rb_erase(&node->rb, &q->tree);
+	node->key = 0;
+}
+
+/*
+ * Where @key goes. Deadlines mostly grow, for most are the same timeout from
+ * now: so the place right of the node that came last is tried first.
+ */
+static struct rb_node **dln_place(struct dln_queue *q, u64 key,
+				  struct rb_node **parent)
+{
+	struct rb_node **link = &q->tree.rb_node;
+	struct dln_node *last = q->last, *next;
+
+	if (last && last->key <= key) {
+		next = dln_next(last);
+		if (!next || key < next->key) {
+			/* One of the two places between neighbours is free. */
+			link = &last->rb.rb_right;
+			*parent = &last->rb;
+			if (*link) {
+				link = &next->rb.rb_left;
+				*parent = &next->rb;
+			}
+			return link;
+		}
+	}
+	*parent = NULL;
+	while (*link) {
+		*parent = *link;
+		if (key < rb_entry(*link, struct dln_node, rb)->key)
+			link = &(*link)->rb_left;
+		else
+			link = &(*link)->rb_right;
+	}
+	return link;
+}
+
+void __dln_enqueue(struct dln_queue *q, struct dln_node *node, u64 key)
+{
+	struct rb_node **link, *parent;
+
+	if (node->key)
+		__dln_remove(q, node);
+	node->key = key;
+	link = dln_place(q, key, &parent);
+	rb_link_node(&node->rb, parent, link);
+	rb_insert_color(&node->rb, &q->tree);
+	q->last = node;
+	if (!q->first || key < q->first->key)
+		q->first = node;
+	WRITE_ONCE(q->slots[node - q->nodes].queued, key);
+}
