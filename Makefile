@@ -5,6 +5,7 @@
 #	make			library and programs, below build/
 #	make demo		everything, in a guest: see README.md
 #	make check		all tests
+#	make costs		what each operation costs, exactly
 #	make modules		deadline.ko for the kernel in KDIR
 #	make modules_install
 
@@ -19,7 +20,12 @@ lib_objects := $(patsubst lib/%.c,build/obj/lib/%.o,$(wildcard lib/*.c))
 lib_static := build/lib/libdeadline.a
 lib_shared := build/lib/libdeadline.so
 
-all: $(lib_static) $(lib_shared)
+# A tool is a directory below tools/ with C files in it.
+tools := $(sort $(patsubst tools/%/,%,$(dir $(wildcard tools/*/*.c))))
+tool_objects := $(patsubst %.c,build/obj/%.o,$(wildcard tools/*/*.c))
+programs := $(tools:%=build/bin/%)
+
+all: $(lib_static) $(lib_shared) $(programs)
 
 build/obj/lib/%.o: lib/%.c
 	@mkdir -p $(@D)
@@ -40,6 +46,33 @@ $(lib_shared).0: $(lib_objects) lib/deadline.map
 $(lib_shared): $(lib_shared).0
 	ln -sf $(notdir $<) $@
 
+build/obj/tools/%.o: tools/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# liburing, where there is one, is a peer in the demo.
+uring := $(shell pkg-config --libs liburing 2>/dev/null)
+
+.SECONDEXPANSION:
+$(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent),$(tool_objects)) $(lib_static)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ $(uring)
+
+# On a fresh Debian machine, as root or with sudo: no other step.
+demo: ready
+	tools/demo/run
+
+check: ready
+	$(MAKE) -C selftests
+	selftests/run
+
+costs: ready
+	tools/costs/run
+
+ready:
+	tools/deps
+	$(MAKE) all
+
 modules modules_install:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
@@ -47,6 +80,8 @@ clean:
 	rm -rf build
 	test ! -e $(KDIR) || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
 
--include $(lib_objects:.o=.d)
+-include $(lib_objects:.o=.d) $(tool_objects:.o=.d)
 
-.PHONY: all modules modules_install clean
+percent := %
+
+.PHONY: all demo check costs ready modules modules_install clean
