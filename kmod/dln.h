@@ -96,6 +96,7 @@ struct dln_queue {
 
 	wait_queue_head_t wait;
 	struct eventfd_ctx __rcu *eventfd;
+	/* SETUP, DOORBELL and EVENTFD, one at a time */
 	struct mutex mutex;
 };
 

@@ -78,6 +78,7 @@ static int dln_release(struct inode *inode, struct file *file)
 	kfree(q);
 	return 0;
 }
+
 /* Zeroed pages for the program to map, charged to its memory cgroup. */
 static void *dln_alloc(size_t size)
 {
@@ -159,9 +160,10 @@ static long dln_ioctl_setup(struct dln_queue *q, void __user *arg, size_t size)
 		dln_free(q);
 		ret = -EFAULT;
 	}
-	/* Pairs with dln_ready(): who sees slots sees all that serves them. */
-	if (!ret)
+	if (!ret) {
+		/* Pairs with dln_ready(): who sees it sees all of the queue. */
 		smp_store_release(&q->count, setup.slots);
+	}
 	mutex_unlock(&q->mutex);
 	return ret;
 }

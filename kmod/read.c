@@ -32,7 +32,10 @@ static bool dln_take(struct dln_queue *q, u32 *index)
 	return true;
 }
 
-/* What could not be delivered stays undelivered: put its hint back. */
+/*
+ * What could not be delivered stays undelivered: put its hint back, and wake
+ * those who went to sleep because we had it.
+ */
 static void dln_put_back(struct dln_queue *q, u32 index)
 {
 	unsigned long flags;
@@ -40,6 +43,7 @@ static void dln_put_back(struct dln_queue *q, u32 index)
 	raw_spin_lock_irqsave(&q->lock, flags);
 	__dln_post(q, &q->nodes[index], index);
 	raw_spin_unlock_irqrestore(&q->lock, flags);
+	dln_wake(q);
 }
 
 /*
@@ -93,7 +97,7 @@ static ssize_t dln_consume(struct dln_queue *q, struct iov_iter *to)
 
 	/* A program that plays with head must be killable, and not in the way */
 	while (iov_iter_count(to) >= sizeof(struct deadline_expiry) &&
-	       dln_take(q, &index) && !fatal_signal_pending(current)) {
+	       !fatal_signal_pending(current) && dln_take(q, &index)) {
 		ret = dln_deliver(q, index, to);
 		if (ret)
 			break;

@@ -47,6 +47,7 @@ static inline void __dln_post(struct dln_queue *q, struct dln_node *node,
 	 * kernel's side goes by its own copy.
 	 */
 	smp_store_release(&q->tail, tail + 1);
+	/* Likewise, for the program's consumers. */
 	smp_store_release(&q->status->tail, tail + 1);
 }
 

@@ -41,9 +41,10 @@ __poll_t dln_poll(struct file *file, struct poll_table_struct *table)
 {
 	struct dln_queue *q = file->private_data;
 
+	/* First: an epoll that begins before SETUP asks for this only once. */
+	poll_wait(file, &q->wait, table);
 	if (!dln_ready(q))
 		return EPOLLERR;
-	poll_wait(file, &q->wait, table);
 	/* [sleep]; read(2) has its own in wait_event_interruptible(). */
 	smp_mb();
 	return dln_pending(q) ? EPOLLIN | EPOLLRDNORM : 0;

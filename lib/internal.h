@@ -18,7 +18,7 @@
  * @close: undo it; the child of a fork closes only what it inherited
  * @ring: look at these slots now; how many were served, or -errno. Keeps errno.
  * @watch: from now on @fd is readable while the ring is not empty; may be NULL
- * @drained: a reaper found the ring empty; may be NULL
+ * @drained: somebody found the ring empty; may be NULL
  */
 struct backend {
 	int id;

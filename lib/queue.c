@@ -212,6 +212,9 @@ int deadline_queue_wait(deadline_queue *queue, uint64_t until)
 	do {
 		if (deadline_queue_pending(queue))
 			return 0;
+		/* Who reaped no more than there was did not look again. */
+		if (queue->backend->drained)
+			queue->backend->drained(queue);
 		timeout = NULL;
 		if (until != DEADLINE_NEVER) {
 			now = deadline_now();
@@ -227,6 +230,11 @@ int deadline_queue_wait(deadline_queue *queue, uint64_t until)
 	return ret;
 }
 
+static uint64_t get(const __u64 *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
 int deadline_queue_stats(deadline_queue *queue,
 			 struct deadline_stats *ret_stats)
 {
@@ -234,16 +242,14 @@ int deadline_queue_stats(deadline_queue *queue,
 
 	if (queue->orphan)
 		return -ECHILD;
-#define GET(counter) __atomic_load_n(&status->counter, __ATOMIC_RELAXED)
-	ret_stats->interrupts = GET(interrupts);
-	ret_stats->expired = GET(expired);
-	ret_stats->moved = GET(moved);
-	ret_stats->dropped = GET(dropped);
-	ret_stats->contended = GET(contended);
-	ret_stats->full = GET(full);
-	ret_stats->doorbells = GET(doorbells);
-	ret_stats->longest_ns = GET(longest);
-#undef GET
+	ret_stats->interrupts = get(&status->interrupts);
+	ret_stats->expired = get(&status->expired);
+	ret_stats->moved = get(&status->moved);
+	ret_stats->dropped = get(&status->dropped);
+	ret_stats->contended = get(&status->contended);
+	ret_stats->full = get(&status->full);
+	ret_stats->doorbells = get(&status->doorbells);
+	ret_stats->longest_ns = get(&status->longest);
 	pthread_mutex_lock(&queue->lock);
 	ret_stats->slots = queue->count;
 	ret_stats->allocated = queue->allocated;

@@ -18,15 +18,52 @@
 #include <unistd.h>
 #include "thread.h"
 
+/*
+ * The eventfd. Whoever wins the swap that begins a change of it makes that
+ * change, and the others leave it alone: so it is readable while SIGNAL_HIGH is
+ * told and not while SIGNAL_LOW is, or pollers would spin, or miss an edge. Who
+ * finds the ring empty while it rises leaves word to have it lowered again.
+ */
+enum {
+	SIGNAL_LOW,
+	SIGNAL_RISING,
+	SIGNAL_UNWANTED,	/* rising */
+	SIGNAL_HIGH,
+	SIGNAL_FALLING,
+};
+
+static bool signal_change(struct server *server, uint32_t from, uint32_t to)
+{
+	return __atomic_compare_exchange_n(&server->signal, &from, to, 0,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* After this, look at the ring: what was posted meanwhile was left to us. */
+static void lower_fd(struct server *server)
+{
+	uint64_t sum;
+
+	if (read(server->queue->fd, &sum, sizeof(sum)) < 0)
+		abort();
+	__atomic_store_n(&server->signal, SIGNAL_LOW, __ATOMIC_SEQ_CST);
+}
+
 /* Make the eventfd readable, if anybody looks at it and it is not yet. */
 static void raise_fd(struct server *server)
 {
 	static const uint64_t one = 1;
 
-	if (__atomic_load_n(&server->watched, __ATOMIC_SEQ_CST) &&
-	    !__atomic_exchange_n(&server->signalled, true, __ATOMIC_SEQ_CST) &&
-	    write(server->queue->fd, &one, sizeof(one)) < 0)
-		abort();
+	if (!__atomic_load_n(&server->watched, __ATOMIC_SEQ_CST))
+		return;
+	while (signal_change(server, SIGNAL_LOW, SIGNAL_RISING)) {
+		if (write(server->queue->fd, &one, sizeof(one)) < 0)
+			abort();
+		if (signal_change(server, SIGNAL_RISING, SIGNAL_HIGH))
+			return;
+		lower_fd(server);
+		if (!deadline_queue_pending(server->queue))
+			return;
+	}
 }
 
 static void wake_server(struct server *server)
@@ -265,22 +302,15 @@ static void thread_watch(struct deadline_queue *queue)
 		raise_fd(queue->server);
 }
 
-/*
- * Lower the eventfd, then look again: what the server posted in between found
- * it raised and left it to us.
- */
 static void thread_drained(struct deadline_queue *queue)
 {
 	struct server *server = queue->server;
-	int saved = errno;
-	uint64_t sum;
 
-	if (!__atomic_load_n(&server->signalled, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&server->signal, __ATOMIC_SEQ_CST) == SIGNAL_LOW ||
+	    signal_change(server, SIGNAL_RISING, SIGNAL_UNWANTED) ||
+	    !signal_change(server, SIGNAL_HIGH, SIGNAL_FALLING))
 		return;
-	if (read(queue->fd, &sum, sizeof(sum)) < 0 && errno != EAGAIN)
-		abort();
-	errno = saved;
-	__atomic_store_n(&server->signalled, false, __ATOMIC_SEQ_CST);
+	lower_fd(server);
 	if (deadline_queue_pending(queue))
 		raise_fd(server);
 }

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * deadline_slot_arm_many(): all of them or none, of one queue or of several,
+ * with a doorbell for many at a time.
+ */
+#include "library.h"
+
+#define MOST 1000
+
+FIXTURE(many) {
+	deadline_queue *queues[2];
+	deadline_slot *slots[2][MOST];
+};
+
+FIXTURE_SETUP(many)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, deadline_queue_open(&self->queues[i], NULL));
+		ASSERT_EQ(0, slots_alloc(self->queues[i], self->slots[i],
+					 MOST));
+	}
+}
+
+FIXTURE_TEARDOWN(many)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		slots_free(self->slots[i], MOST);
+		EXPECT_EQ(0, deadline_queue_close(self->queues[i]));
+	}
+}
+
+/* Reap @n expiries of @when; how many were wrong */
+static unsigned int reap_many(deadline_queue *queue, unsigned int n,
+			      uint64_t when)
+{
+	static unsigned char seen[MOST];
+	struct deadline_record record;
+	unsigned int i, wrong = 0;
+
+	memset(seen, 0, sizeof(seen));
+	for (i = 0; i < n; i++) {
+		if (reap_one(queue, &record) != 1)
+			return n;
+		wrong += record.when < when || record.when > when + 15 ||
+			record.expired_at < record.when ||
+			seen[record.user_data]++;
+	}
+	return wrong + (deadline_queue_reap(queue, &record, 1) != 0);
+}
+
+TEST_F(many, all_expire)
+{
+	static const unsigned int sizes[] = { 1, 2, 127, 128, 129, 256, MOST };
+	unsigned int i, n;
+	uint64_t when;
+
+	EXPECT_EQ(0, deadline_slot_arm_many(self->slots[0], 0, 1));
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		n = sizes[i];
+		when = deadline_in(i % 2 ? 2 * MS : 0);
+		ASSERT_EQ(0, deadline_slot_arm_many(self->slots[0], n, when));
+		EXPECT_EQ(0, reap_many(self->queues[0], n, when));
+	}
+	EXPECT_EQ(0, stats_of(self->queues[0]).contended);
+}
+
+/* All at once never: no doorbell; and none for those whose look is planned */
+TEST_F(many, no_needless_doorbell)
+{
+	unsigned int i;
+
+	ASSERT_EQ(0, deadline_slot_arm_many(self->slots[0], MOST,
+					    DEADLINE_NEVER));
+	for (i = 0; i < MOST; i++)
+		ASSERT_EQ(1, deadline_slot_cancel(self->slots[0][i]));
+	ASSERT_EQ(0, deadline_slot_arm_many(self->slots[0], MOST,
+					    deadline_in(1000 * SECOND)));
+	EXPECT_EQ(MOST, doorbells(self->queues[0], MOST));
+	for (i = 0; i < MOST; i++)
+		ASSERT_EQ(1, deadline_slot_cancel(self->slots[0][i]));
+	ASSERT_EQ(0, deadline_slot_arm_many(self->slots[0], MOST,
+					    deadline_in(2000 * SECOND)));
+	EXPECT_EQ(MOST, stats_of(self->queues[0]).doorbells);
+}
+
+/* Of two queues, in turns, in pairs, in halves */
+TEST_F(many, two_queues)
+{
+	static const unsigned int runs[] = { 1, 2, 130, MOST };
+	static deadline_slot *mixed[2 * MOST];
+	unsigned int i, j, next[2];
+	uint64_t when;
+
+	for (i = 0; i < ARRAY_SIZE(runs); i++) {
+		next[0] = next[1] = 0;
+		for (j = 0; j < 2 * MOST; j++) {
+			int k = j / runs[i] % 2;
+
+			if (next[k] == MOST)
+				k = !k;
+			mixed[j] = self->slots[k][next[k]++];
+		}
+		when = deadline_in(5 * MS);
+		ASSERT_EQ(0, deadline_slot_arm_many(mixed, 2 * MOST, when));
+		EXPECT_EQ(0, reap_many(self->queues[0], MOST, when));
+		EXPECT_EQ(0, reap_many(self->queues[1], MOST, when));
+	}
+}
+
+/* One that is armed already: those before it are cancelled again. */
+TEST_F(many, rolled_back)
+{
+	static const unsigned int at[] = { 0, 1, 127, 128, 129, 300, MOST - 1 };
+	unsigned int i, j, armed;
+
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		ASSERT_EQ(0, deadline_slot_arm(self->slots[0][at[i]], 0,
+					       DEADLINE_NEVER));
+		EXPECT_EQ(-EBUSY, deadline_slot_arm_many(self->slots[0], MOST,
+							 deadline_in(1000 *
+								     SECOND)));
+		armed = 0;
+		for (j = 0; j < MOST; j++)
+			armed += !slot_is_over(self->slots[0][j]);
+		EXPECT_EQ(1, armed);
+		EXPECT_EQ(1, deadline_slot_cancel(self->slots[0][at[i]]));
+	}
+	EXPECT_EQ(0, stats_of(self->queues[0]).expired);
+}
+
+/* The same slot twice is armed already the second time. */
+TEST_F(many, listed_twice)
+{
+	deadline_slot *twice[] = { self->slots[0][0], self->slots[1][0],
+		self->slots[0][0] };
+
+	EXPECT_EQ(-EBUSY, deadline_slot_arm_many(twice, 3,
+						 deadline_in(1000 * SECOND)));
+	EXPECT_TRUE(slot_is_over(self->slots[0][0]));
+	EXPECT_TRUE(slot_is_over(self->slots[1][0]));
+}
+
+TEST_HARNESS_MAIN

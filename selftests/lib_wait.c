@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Sleeping: deadline_queue_wait() and the descriptor, by poll and by epoll of
+ * both kinds. No wake-up is missed, nobody spins, and the descriptor becomes
+ * quiet when all is reaped.
+ */
+#include <poll.h>
+#include <sys/epoll.h>
+#include "library.h"
+
+TEST_F(lib, gives_up)
+{
+	uint64_t until = deadline_in(5 * MS);
+
+	EXPECT_EQ(-ETIME, deadline_queue_wait(self->queue, 0));
+	EXPECT_EQ(-ETIME, deadline_queue_wait(self->queue, deadline_now()));
+	EXPECT_EQ(-ETIME, deadline_queue_wait(self->queue, until));
+	EXPECT_LE(until, clock_ns());
+}
+
+/* What waits already is found, however late it is. */
+TEST_F(lib, at_once)
+{
+	struct deadline_record record;
+
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, 1));
+	WAIT_FOR(deadline_queue_pending(self->queue));
+	EXPECT_EQ(0, deadline_queue_wait(self->queue, 0));
+	EXPECT_EQ(0, deadline_queue_wait(self->queue, DEADLINE_NEVER));
+	ASSERT_EQ(1, deadline_queue_reap(self->queue, &record, 1));
+	EXPECT_EQ(-ETIME, deadline_queue_wait(self->queue, 0));
+}
+
+TEST_F(lib, woken)
+{
+	uint64_t when = deadline_in(20 * MS);
+
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, when));
+	EXPECT_EQ(0, deadline_queue_wait(self->queue, DEADLINE_NEVER));
+	EXPECT_LE(when, clock_ns());
+	EXPECT_TRUE(deadline_queue_pending(self->queue));
+	when = deadline_in(20 * MS);
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, when));
+	EXPECT_EQ(0, deadline_queue_wait(self->queue, when + 1000 * SECOND));
+}
+
+struct waiter {
+	deadline_queue *queue;
+	pid_t id;
+	int ret;
+};
+
+static void *wait_thread(void *arg)
+{
+	struct waiter *w = arg;
+
+	__atomic_store_n(&w->id, thread_id(), __ATOMIC_RELEASE);
+	w->ret = deadline_queue_wait(w->queue, DEADLINE_NEVER);
+	return NULL;
+}
+
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
+TEST_F(lib, interrupted)
+{
+	struct sigaction action = { .sa_handler = nothing };
+	struct waiter waiter = { .queue = self->queue };
+	pthread_t thread;
+
+	ASSERT_EQ(0, sigaction(SIGUSR1, &action, NULL));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_thread, &waiter));
+	WAIT_FOR(__atomic_load_n(&waiter.id, __ATOMIC_ACQUIRE));
+	WAIT_FOR(is_asleep(waiter.id));
+	ASSERT_EQ(0, pthread_kill(thread, SIGUSR1));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(-EINTR, waiter.ret);
+}
+
+/* All that wait are woken. */
+TEST_F(lib, several_waiters)
+{
+	struct waiter waiters[4] = {};
+	pthread_t threads[4];
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		waiters[i].queue = self->queue;
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, wait_thread,
+					    &waiters[i]));
+		WAIT_FOR(__atomic_load_n(&waiters[i].id, __ATOMIC_ACQUIRE));
+		WAIT_FOR(is_asleep(waiters[i].id));
+	}
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, deadline_in(MS)));
+	for (i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(0, waiters[i].ret);
+	}
+}
+
+static uint64_t cpu_time(void)
+{
+	struct timespec spent;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+	return spent.tv_sec * SECOND + spent.tv_nsec;
+}
+
+/* Reaped to the last with exactly as many records: the next wait sleeps. */
+TEST_F(lib, sleeps)
+{
+	struct deadline_record record;
+	uint64_t spent;
+
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, deadline_in(MS)));
+	ASSERT_EQ(1, reap_one(self->queue, &record));
+	spent = cpu_time();
+	EXPECT_EQ(-ETIME, deadline_queue_wait(self->queue,
+					      deadline_in(500 * MS)));
+	EXPECT_GT(100 * MS, cpu_time() - spent);
+}
+
+static int polled(deadline_queue *queue, int timeout)
+{
+	struct pollfd pollfd = { .events = POLLIN | POLLPRI };
+
+	pollfd.fd = deadline_queue_fd(queue);
+	return poll(&pollfd, 1, timeout) == 1 ? pollfd.revents : 0;
+}
+
+static int epoll_of(deadline_queue *queue, uint32_t events)
+{
+	struct epoll_event event = { .events = events };
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, deadline_queue_fd(queue),
+				&event))
+		return -1;
+	return fd;
+}
+
+static uint32_t epolled(int fd, int timeout)
+{
+	struct epoll_event event = { .events = 0xA5A5 };
+
+	return epoll_wait(fd, &event, 1, timeout) == 1 ? event.events : 0;
+}
+
+TEST_F(lib, level)
+{
+	struct deadline_record records[2];
+	int fd = epoll_of(self->queue, EPOLLIN);
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, polled(self->queue, 0));
+	EXPECT_EQ(0, epolled(fd, 0));
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, deadline_in(MS)));
+	EXPECT_EQ(POLLIN, polled(self->queue, -1));
+	EXPECT_EQ(POLLIN, polled(self->queue, 0));
+	EXPECT_EQ(EPOLLIN, epolled(fd, -1));
+	EXPECT_EQ(EPOLLIN, epolled(fd, 0));
+	EXPECT_EQ(1, deadline_queue_reap(self->queue, records, 2));
+	WAIT_FOR(polled(self->queue, 0) == 0 ||
+		 deadline_queue_reap(self->queue, records, 2));
+	EXPECT_EQ(0, epolled(fd, 0));
+	close(fd);
+}
+
+/* Asked for only after the expiry: readable all the same */
+TEST_F(lib, fd_asked_for_late)
+{
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, 1));
+	WAIT_FOR(deadline_queue_pending(self->queue));
+	EXPECT_EQ(POLLIN, polled(self->queue, -1));
+}
+
+/* How many expiries there were; stops when a call finds none left. */
+static int reap_all(deadline_queue *queue)
+{
+	struct deadline_record records[4];
+	int ret, n = 0;
+
+	while ((ret = deadline_queue_reap(queue, records, 4)) > 0)
+		n += ret;
+	return n;
+}
+
+static bool wait_by_wait(deadline_queue *queue, int epoll)
+{
+	(void)epoll;
+	return deadline_queue_wait(queue, DEADLINE_NEVER) == 0;
+}
+
+static bool wait_by_poll(deadline_queue *queue, int epoll)
+{
+	(void)epoll;
+	return polled(queue, -1) == POLLIN;
+}
+
+static bool wait_by_epoll(deadline_queue *queue, int epoll)
+{
+	(void)queue;
+	return epolled(epoll, -1) == EPOLLIN;
+}
+
+/*
+ * Many deadlines that come while the thread goes to sleep: before it looks, in
+ * between, after. If one wake-up were missed this would hang. Returns how many
+ * times it was woken wrongly.
+ */
+static unsigned long miss_none(deadline_queue *queue, deadline_slot **slots,
+			       int epoll,
+			       bool (*wait)(deadline_queue *queue, int epoll))
+{
+	unsigned long i, n = rounds(20000), wrong = 0;
+	uint64_t seed = 3, when;
+
+	for (i = 0; i < n; i++) {
+		when = clock_ns() + next_random(&seed) % (30 * US);
+		if (deadline_slot_arm(slots[i % 64], 0, when))
+			return n;
+		do
+			wrong += !wait(queue, epoll);
+		while (!reap_all(queue));
+		wrong += clock_ns() < when;
+	}
+	return wrong;
+}
+
+TEST_F(lib, no_miss_wait)
+{
+	EXPECT_EQ(0, miss_none(self->queue, self->slots, -1, wait_by_wait));
+}
+
+TEST_F(lib, no_miss_poll)
+{
+	EXPECT_EQ(0, miss_none(self->queue, self->slots, -1, wait_by_poll));
+}
+
+TEST_F(lib, no_miss_level)
+{
+	int fd = epoll_of(self->queue, EPOLLIN);
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, miss_none(self->queue, self->slots, fd, wait_by_epoll));
+	close(fd);
+}
+
+TEST_F(lib, no_miss_edge)
+{
+	int fd = epoll_of(self->queue, EPOLLIN | EPOLLET);
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, miss_none(self->queue, self->slots, fd, wait_by_epoll));
+	close(fd);
+}
+
+/*
+ * Reaped as soon as it is in the ring, before the descriptor may have become
+ * readable: whoever polls and reaps gets it quiet again.
+ */
+TEST_F(lib, becomes_quiet)
+{
+	unsigned long i, n = rounds(20000), loud = 0;
+	uint64_t until;
+
+	ASSERT_LE(0, deadline_queue_fd(self->queue));
+	for (i = 0; i < n && !loud; i++) {
+		ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, 1));
+		while (!reap_all(self->queue))
+			;
+		if (i % 4)
+			continue;
+		until = deadline_in(5 * SECOND);
+		while (polled(self->queue, 0) && !loud) {
+			reap_all(self->queue);
+			loud = deadline_now() > until;
+		}
+	}
+	EXPECT_EQ(0, loud)
+		TH_LOG("after %lu rounds", i);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cancel, request, move and expiry, all at the same moment: one of them wins,
+ * and everybody is told so.
+ */
+#include "library.h"
+
+/* What the two threads do in a round, and what came of it */
+struct race {
+	deadline_queue *queue;
+	deadline_slot *slot;
+	int (*ours)(struct race *race);
+	int (*theirs)(struct race *race);
+	unsigned long n;
+	unsigned long started;
+	unsigned long finished;
+	int won;
+	uint64_t when;
+	unsigned long reaped;
+	unsigned long wrong;
+};
+
+static int cancel(struct race *race)
+{
+	return deadline_slot_cancel(race->slot);
+}
+
+static int request(struct race *race)
+{
+	return deadline_slot_request(race->slot);
+}
+
+/* Moving is no end: to soon, or to now. */
+static int move(struct race *race)
+{
+	int ret = deadline_slot_move(race->slot, race->when + US);
+
+	if (ret == 1)
+		ret = deadline_slot_move(race->slot, race->when);
+	race->wrong += ret != 0 && ret != 1;
+	return 0;
+}
+
+static int watch(struct race *race)
+{
+	WAIT_FOR(slot_is_over(race->slot));
+	return 0;
+}
+
+static void *their_thread(void *arg)
+{
+	struct race *race = arg;
+	unsigned long i;
+
+	for (i = 1; i <= race->n; i++) {
+		WAIT_FOR(__atomic_load_n(&race->started, __ATOMIC_ACQUIRE) >=
+			 i);
+		race->won = race->theirs(race);
+		__atomic_store_n(&race->finished, i, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* One arm must have one end: by us, by them, or delivered. */
+static void one_round(struct race *race, unsigned long i)
+{
+	struct deadline_record record;
+	int ends;
+
+	if (deadline_slot_arm(race->slot, 0, race->when))
+		race->wrong++;
+	__atomic_store_n(&race->started, i, __ATOMIC_RELEASE);
+	/* Let them, or the expiry, be first in some rounds. */
+	while (i % 4 && clock_ns() < race->when - US)
+		relax();
+	ends = race->ours(race);
+	WAIT_FOR(__atomic_load_n(&race->finished, __ATOMIC_ACQUIRE) == i);
+	ends += race->won;
+	WAIT_FOR(slot_is_over(race->slot));
+	if (!ends) {
+		reap_one(race->queue, &record);
+		race->wrong += record.when < race->when ||
+			record.expired_at < record.when;
+		race->reaped++;
+		ends++;
+	}
+	race->wrong += ends != 1;
+	race->wrong += deadline_queue_reap(race->queue, &record, 1) != 0;
+}
+
+static int race_all(struct race *race)
+{
+	uint64_t seed = 11;
+	pthread_t thread;
+	unsigned long i;
+
+	race->n = rounds(10000);
+	if (pthread_create(&thread, NULL, their_thread, race))
+		return -1;
+	for (i = 1; i <= race->n; i++) {
+		race->when = clock_ns() + next_random(&seed) % (20 * US);
+		one_round(race, i);
+	}
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+static void check(struct __test_metadata *_metadata, struct race *race,
+		  bool must_expire)
+{
+	ASSERT_EQ(0, race_all(race));
+	EXPECT_EQ(0, race->wrong);
+	WAIT_FOR(stats_of(race->queue).expired >= race->reaped);
+	EXPECT_EQ(race->reaped, stats_of(race->queue).expired);
+	if (must_expire)
+		EXPECT_EQ(race->n, race->reaped);
+}
+
+#define RACE(name, mine, yours, must_expire)				\
+TEST_F(lib, name)							\
+{									\
+	struct race race = { .queue = self->queue, .slot = self->slots[0] }; \
+									\
+	race.ours = mine;						\
+	race.theirs = yours;						\
+	check(_metadata, &race, must_expire);				\
+}
+
+RACE(cancel_expiry, watch, cancel, false)
+RACE(request_expiry, watch, request, false)
+RACE(cancel_cancel, cancel, cancel, false)
+RACE(cancel_request, cancel, request, false)
+RACE(move_cancel, move, cancel, false)
+RACE(move_request, move, request, false)
+RACE(move_expiry, move, watch, true)
+
+TEST_HARNESS_MAIN

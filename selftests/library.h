@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the library's tests share: a queue on whichever backend the variable
+ * DEADLINE_BACKEND names, else the one that is found.
+ */
+#ifndef SELFTESTS_LIBRARY_H
+#define SELFTESTS_LIBRARY_H
+
+#include <deadline.h>
+#include "harness.h"
+
+#define POISON ((void *)(uintptr_t)0xA5A5A5A5A5A5A5A5)
+
+/* If the kernel shall serve and cannot, a program skips: exit 4. */
+static __attribute__((constructor)) void need_backend(void)
+{
+	const char *wanted = getenv("DEADLINE_BACKEND");
+
+	if (!wanted || strcmp(wanted, "kernel") ||
+	    !access("/dev/deadline", F_OK))
+		return;
+	ksft_print_header();
+	ksft_exit_skip("no /dev/deadline\n");
+}
+
+static inline bool slot_is_over(const deadline_slot *slot)
+{
+	return deadline_over(deadline_slot_word(slot));
+}
+
+/* Wait for one expiry and take it; 1 or the error. */
+static inline int reap_one(deadline_queue *queue,
+			   struct deadline_record *record)
+{
+	int ret;
+
+	memset(record, 0xA5, sizeof(*record));
+	do {
+		ret = deadline_queue_wait(queue, DEADLINE_NEVER);
+		if (!ret)
+			ret = deadline_queue_reap(queue, record, 1);
+	} while (!ret);
+	return ret;
+}
+
+static inline struct deadline_stats stats_of(deadline_queue *queue)
+{
+	struct deadline_stats stats;
+
+	memset(&stats, 0xA5, sizeof(stats));
+	deadline_queue_stats(queue, &stats);
+	return stats;
+}
+
+/* The thread backend serves doorbells when it gets to run: wait for that. */
+static inline uint64_t doorbells(deadline_queue *queue, uint64_t at_least)
+{
+	WAIT_FOR(stats_of(queue).doorbells >= at_least);
+	return stats_of(queue).doorbells;
+}
+
+/* Allocate @n slots with the user data 0, 1, ...; 0 or the error */
+static inline int slots_alloc(deadline_queue *queue, deadline_slot **slots,
+			      unsigned int n)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < n && !ret; i++)
+		ret = deadline_slot_alloc(queue, i, &slots[i]);
+	return ret;
+}
+
+static inline void slots_free(deadline_slot **slots, unsigned int n)
+{
+	while (n--)
+		deadline_slot_free(slots[n]);
+}
+
+/* A queue, and some of its slots */
+FIXTURE(lib) {
+	deadline_queue *queue;
+	deadline_slot *slots[64];
+};
+
+FIXTURE_SETUP(lib)
+{
+	ASSERT_EQ(0, deadline_queue_open(&self->queue, NULL));
+	ASSERT_EQ(0, slots_alloc(self->queue, self->slots, 64));
+}
+
+FIXTURE_TEARDOWN(lib)
+{
+	slots_free(self->slots, 64);
+	EXPECT_EQ(0, deadline_queue_close(self->queue));
+}
+
+#endif

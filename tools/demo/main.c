@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The demo: who notices a deadline in time when every CPU is busy, and what a
+ * deadline costs that is cancelled. One screen. In a guest under icount
+ * (tools/demo/run) the kernel's row is there and all figures are exact.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "demo.h"
+
+static struct peer *const peers[] = {
+	&word_by_kernel,
+	&word_by_thread,
+	&flag_by_thread,
+	&posix_timer,
+#if HAVE_URING
+	&io_uring_timeout,
+#endif
+};
+
+static const char help[] =
+"Usage: demo [OPTION...]\n"
+"\n"
+"Show how late a task that computes notices its deadline, by whom it is told,\n"
+"and what it costs to arm and cancel one.\n"
+"\n"
+"	--rounds N	deadlines for each row (200)\n"
+"	--ms N	how far ahead they are (5)\n"
+"	--hogs N	threads that keep the CPUs busy (4 for each CPU)\n"
+"\n"
+"Exits: 0; 1 the kernel's word was late, or under icount is not there; 2 usage\n";
+
+/**
+ * struct options - the command line
+ */
+struct options {
+	unsigned int rounds, ms, hogs;
+};
+
+void must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fflush(stdout);
+	fprintf(stderr, "\ndemo: %s failed: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static unsigned int to_number(const char *text, const char *what,
+			      unsigned int least, unsigned int most)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || n < least || n > most) {
+		fprintf(stderr, "demo: --%s %s: wants a number from %u to %u\n",
+			what, text, least, most);
+		exit(2);
+	}
+	return n;
+}
+
+static void parse(struct options *options, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "ms", required_argument, NULL, 'm' },
+		{ "hogs", required_argument, NULL, 'g' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'r':
+			options->rounds = to_number(optarg, "rounds", 1, 100000);
+			break;
+		case 'm':
+			options->ms = to_number(optarg, "ms", 1, 10000);
+			break;
+		case 'g':
+			options->hogs = to_number(optarg, "hogs", 0, 1000);
+			break;
+		case 'h':
+			fputs(help, stdout);
+			exit(0);
+		default:
+			fputs("demo: see --help\n", stderr);
+			exit(2);
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "demo: %s: no arguments wanted; see --help\n",
+			argv[optind]);
+		exit(2);
+	}
+}
+
+/* At most five characters, with two or three digits that matter */
+static const char *scaled(char text[16], uint64_t ns)
+{
+	static const char *const units[] = { "us", "ms", "s" };
+	double value = ns;
+	int i;
+
+	snprintf(text, 16, "%uns", (unsigned int)ns);
+	for (i = 0; i < 3 && value >= 999.5; i++) {
+		value /= 1000;
+		snprintf(text, 16, "%.*f%s", value < 9.95, value, units[i]);
+	}
+	return text;
+}
+
+static void print_spread(const struct spread *spread)
+{
+	char p50[16], p99[16], max[16];
+
+	printf(" %5s %5s %5s ", scaled(p50, spread->p50),
+	       scaled(p99, spread->p99), scaled(max, spread->max));
+}
+
+static void print_lateness(const struct peer *peer,
+			   const struct lateness *late)
+{
+	print_spread(&late->overrun);
+	print_spread(&late->noticed);
+	if (peer->expired_at)
+		print_spread(&late->expired);
+	else
+		printf(" %5s %5s %5s ", "-", "-", "-");
+	printf("%3u\n", late->missed);
+}
+
+static void head(const struct options *options)
+{
+	int i;
+
+	printf("A task works without a break, but shall stop after %u ms, its deadline.\n",
+	       options->ms);
+	printf("How late does it see that it is over, told by whom? %u rounds in each row.\n\n",
+	       options->rounds);
+	printf("%-20s %-19s%-19s%-17s%s\n", "", " overrun", " noticed",
+	       " expired_at", "mis-");
+	printf("%-20s", "");
+	for (i = 0; i < 3; i++)
+		printf(" %5s %5s %5s ", "p50", "p99", "max");
+	printf("sed\n");
+}
+
+static const char legend[] =
+"word: ours; flag: a program's own; CQE: io_uring's completion. Loads see them.\n"
+"FIFO, OTHER: how that thread is scheduled; real time is not for everybody.\n"
+"overrun: CPU time that the task had past its deadline, interrupts and all.\n"
+"noticed: wall clock from the deadline; long if the task was off the CPU then.\n"
+"expired_at: from the deadline to the clock read that found it due.\n";
+
+/* Returns whether the peer was there. */
+static bool row(const struct options *options, const struct peer *peer,
+		struct lateness *late)
+{
+	int ret = peer->open();
+
+	printf("%-20s", peer->name);
+	fflush(stdout);		/* shows how far it got */
+	if (ret == -ENOENT || ret == -ENODEV || ret == -ENXIO) {
+		printf(" needs the module: \"make demo\" shows it in a guest\n");
+		return false;
+	}
+	if (ret) {
+		printf(" %s\n", strerror(-ret));
+		return false;
+	}
+	lateness_measure(late, peer, options->rounds, options->ms * MS);
+	peer->close();
+	print_lateness(peer, late);
+	return true;
+}
+
+/* Adds the kernel's to what is verdict's; returns whether it was there. */
+static bool rows(const struct options *options, struct lateness *verdict)
+{
+	bool there, kernel = false;
+	struct lateness late;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(peers) / sizeof(*peers); i++) {
+		there = row(options, peers[i], &late);
+		if (!there || peers[i] != &word_by_kernel)
+			continue;
+		kernel = true;
+		if (verdict->worked < late.worked)
+			verdict->worked = late.worked;
+		verdict->missed += late.missed;
+		verdict->early += late.early;
+	}
+	return kernel;
+}
+
+static bool table(const struct options *options, struct lateness *verdict)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	bool kernel;
+
+	head(options);
+	lateness_calibrate();
+	printf("The task alone:\n");
+	kernel = rows(options, verdict);
+	if (options->hogs) {
+		printf("With %u hogs, which compute for ever, on %ld CPU%s:\n",
+		       options->hogs, cpus, cpus == 1 ? "" : "s");
+		hogs_start(options->hogs);
+		kernel &= rows(options, verdict);
+		hogs_stop();
+	}
+	fputs(legend, stdout);
+	return kernel;
+}
+
+/* Returns the exit status. */
+static int judge(const struct lateness *late, uint64_t limit)
+{
+	bool good = late->worked <= limit && !late->missed && !late->early;
+	char worked[16], most[16];
+
+	printf("\nVerdict: %s. With the kernel's word, the task worked at most %s too long%s%s",
+	       good ? "on time" : "LATE", scaled(worked, late->worked),
+	       good ? "" : ", limit ", good ? "" : scaled(most, limit));
+	if (late->missed || late->early)
+		printf(", %u missed, %u early", late->missed, late->early);
+	printf("\n");
+	return good ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {
+		.rounds	= 200,
+		.ms	= 5,
+		.hogs	= 4 * sysconf(_SC_NPROCESSORS_ONLN),
+	};
+	struct lateness kernel = { };
+	bool exact = getenv("DEADLINE_ICOUNT"), there;
+
+	parse(&options, argc, argv);
+	there = table(&options, &kernel);
+	costs_table(there, exact);
+	if (there)
+		return judge(&kernel, exact ? 5 * US : 1 * MS);
+	printf("\nVerdict: none without the kernel's rows\n");
+	return exact ? 1 : 0;
+}
