@@ -56,14 +56,14 @@ uring := $(shell pkg-config --libs liburing 2>/dev/null)
 .SECONDEXPANSION:
 $(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent),$(tool_objects)) $(lib_static)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ $(uring)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ -Wl,--as-needed $(uring)
 
 # On a fresh Debian machine, as root or with sudo: no other step.
 demo: ready
 	tools/demo/run
 
 check: ready
-	$(MAKE) -C selftests
+	$(MAKE) -s -C selftests
 	selftests/run
 
 costs: ready
@@ -71,7 +71,7 @@ costs: ready
 
 ready:
 	tools/deps
-	$(MAKE) all
+	$(MAKE) -s all
 
 modules modules_install:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@

@@ -22,12 +22,20 @@
 #define MS ((uint64_t)1000000)
 #define SECOND ((uint64_t)1000000000)
 
-/* Let others run: also an emulator that runs one CPU of its guest at a time. */
-static inline void relax(void)
+/* In a loop that spins: an emulator may run one CPU of its guest at a time. */
+static inline void cpu_relax(void)
 {
-#if defined(__x86_64__) || defined(__i386__)
+#ifdef __has_builtin
+#if __has_builtin(__builtin_ia32_pause)
 	__builtin_ia32_pause();
 #endif
+#endif
+}
+
+/* Let others run. */
+static inline void relax(void)
+{
+	cpu_relax();
 	sched_yield();
 }
 

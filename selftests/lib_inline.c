@@ -7,17 +7,14 @@
 #include "library.h"
 
 /* Through a volatile pointer the library's own is called. */
-static int (*volatile exported_arm)(deadline_slot *slot, uint32_t flags,
-				    uint64_t when) = deadline_slot_arm;
-static int (*volatile exported_move)(deadline_slot *slot, uint64_t when) =
-	deadline_slot_move;
-static int (*volatile exported_cancel)(deadline_slot *slot) =
+static typeof(deadline_slot_arm) *volatile exported_arm = deadline_slot_arm;
+static typeof(deadline_slot_move) *volatile exported_move = deadline_slot_move;
+static typeof(deadline_slot_cancel) *volatile exported_cancel =
 	deadline_slot_cancel;
-static int (*volatile exported_request)(deadline_slot *slot) =
+static typeof(deadline_slot_request) *volatile exported_request =
 	deadline_slot_request;
-static bool (*volatile exported_over)(const deadline_word *word) =
-	deadline_over;
-static bool (*volatile exported_pending)(const deadline_queue *queue) =
+static typeof(deadline_over) *volatile exported_over = deadline_over;
+static typeof(deadline_queue_pending) *volatile exported_pending =
 	deadline_queue_pending;
 
 /* Every state that a word may be in, by its low bits */

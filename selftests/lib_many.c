@@ -8,8 +8,8 @@
 #define MOST 1000
 
 FIXTURE(many) {
-	deadline_queue *queues[2];
-	deadline_slot *slots[2][MOST];
+	struct deadline_queue *queues[2];
+	struct deadline_slot *slots[2][MOST];
 };
 
 FIXTURE_SETUP(many)
@@ -91,15 +91,14 @@ TEST_F(many, no_needless_doorbell)
 TEST_F(many, two_queues)
 {
 	static const unsigned int runs[] = { 1, 2, 130, MOST };
-	static deadline_slot *mixed[2 * MOST];
-	unsigned int i, j, next[2];
+	static struct deadline_slot *mixed[2 * MOST];
+	unsigned int i, j, k, next[2];
 	uint64_t when;
 
 	for (i = 0; i < ARRAY_SIZE(runs); i++) {
-		next[0] = next[1] = 0;
+		memset(next, 0, sizeof(next));
 		for (j = 0; j < 2 * MOST; j++) {
-			int k = j / runs[i] % 2;
-
+			k = j / runs[i] % 2;
 			if (next[k] == MOST)
 				k = !k;
 			mixed[j] = self->slots[k][next[k]++];
@@ -135,7 +134,7 @@ TEST_F(many, rolled_back)
 /* The same slot twice is armed already the second time. */
 TEST_F(many, listed_twice)
 {
-	deadline_slot *twice[] = { self->slots[0][0], self->slots[1][0],
+	struct deadline_slot *twice[] = { self->slots[0][0], self->slots[1][0],
 		self->slots[0][0] };
 
 	EXPECT_EQ(-EBUSY, deadline_slot_arm_many(twice, 3,

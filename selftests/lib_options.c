@@ -5,7 +5,7 @@
  */
 #include "library.h"
 
-#define MOST (1u << 20)
+#define MOST 1048576
 
 /* The error of an open with @options; the result must stay untouched then. */
 static int open_error(const void *options)

@@ -361,10 +361,12 @@ TEST_F(lib, errno_untouched)
 TEST(version)
 {
 	int major = -1, minor = -1, patch = -1;
+	int found;
 	char rest;
 
-	EXPECT_EQ(3, sscanf(deadline_version(), "%d.%d.%d%c", &major, &minor,
-			    &patch, &rest));
+	found = sscanf(deadline_version(), "%d.%d.%d%c", &major, &minor, &patch,
+		       &rest);
+	EXPECT_EQ(3, found);
 	EXPECT_LE(0, major);
 }
 

@@ -105,33 +105,60 @@ static int race_all(struct race *race)
 	return 0;
 }
 
-static void check(struct __test_metadata *_metadata, struct race *race,
-		  bool must_expire)
+/* As many expiries as nobody else won; @all: that is all of them. */
+static void check(struct __test_metadata *_metadata,
+		  struct deadline_queue *queue, struct deadline_slot *slot,
+		  int (*ours)(struct race *race),
+		  int (*theirs)(struct race *race), bool all)
 {
-	ASSERT_EQ(0, race_all(race));
-	EXPECT_EQ(0, race->wrong);
-	WAIT_FOR(stats_of(race->queue).expired >= race->reaped);
-	EXPECT_EQ(race->reaped, stats_of(race->queue).expired);
-	if (must_expire)
-		EXPECT_EQ(race->n, race->reaped);
+	struct race race = {
+		.queue = queue,
+		.slot = slot,
+		.ours = ours,
+		.theirs = theirs,
+	};
+
+	ASSERT_EQ(0, race_all(&race));
+	EXPECT_EQ(0, race.wrong);
+	WAIT_FOR(stats_of(race.queue).expired >= race.reaped);
+	EXPECT_EQ(race.reaped, stats_of(race.queue).expired);
+	if (all)
+		EXPECT_EQ(race.n, race.reaped);
 }
 
-#define RACE(name, mine, yours, must_expire)				\
-TEST_F(lib, name)							\
-{									\
-	struct race race = { .queue = self->queue, .slot = self->slots[0] }; \
-									\
-	race.ours = mine;						\
-	race.theirs = yours;						\
-	check(_metadata, &race, must_expire);				\
+TEST_F(lib, cancel_expiry)
+{
+	check(_metadata, self->queue, self->slots[0], watch, cancel, false);
 }
 
-RACE(cancel_expiry, watch, cancel, false)
-RACE(request_expiry, watch, request, false)
-RACE(cancel_cancel, cancel, cancel, false)
-RACE(cancel_request, cancel, request, false)
-RACE(move_cancel, move, cancel, false)
-RACE(move_request, move, request, false)
-RACE(move_expiry, move, watch, true)
+TEST_F(lib, request_expiry)
+{
+	check(_metadata, self->queue, self->slots[0], watch, request, false);
+}
+
+TEST_F(lib, cancel_cancel)
+{
+	check(_metadata, self->queue, self->slots[0], cancel, cancel, false);
+}
+
+TEST_F(lib, cancel_request)
+{
+	check(_metadata, self->queue, self->slots[0], cancel, request, false);
+}
+
+TEST_F(lib, move_cancel)
+{
+	check(_metadata, self->queue, self->slots[0], move, cancel, false);
+}
+
+TEST_F(lib, move_request)
+{
+	check(_metadata, self->queue, self->slots[0], move, request, false);
+}
+
+TEST_F(lib, move_expiry)
+{
+	check(_metadata, self->queue, self->slots[0], move, watch, true);
+}
 
 TEST_HARNESS_MAIN

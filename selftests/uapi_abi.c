@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The ABI is what it is: every size, offset, number and bit, written down here
- * once more. Built as a 64-bit and as a 32-bit program, which both run the whole
- * round of system calls.
+ * once more. Built as a 64-bit and as a 32-bit program, and both of them run the
+ * whole round of system calls.
  */
 #include <poll.h>
-#include <stddef.h>
 #include <sys/eventfd.h>
 #include "queue.h"
 
 #define FIELD(type, member, offset, size)				\
 do {									\
-	EXPECT_EQ(offset, (int)offsetof(struct type, member));		\
-	EXPECT_EQ(size, (int)sizeof(((struct type *)0)->member));	\
+	static struct type whole;					\
+	__auto_type part = &whole.member;				\
+									\
+	EXPECT_EQ(offset, (int)((char *)part - (char *)&whole));	\
+	EXPECT_EQ(size, (int)sizeof(*part));				\
 } while (0)
 
 TEST(slot)

@@ -10,7 +10,7 @@
 
 #define EXECUTED "UAPI_LIFE_FD"
 
-/* After exec(2) of this very program: read one expiry, tell what became of it */
+/* After exec(2) of this very program: read one expiry, tell how that went. */
 static __attribute__((constructor)) void executed(void)
 {
 	const char *text = getenv(EXECUTED);
@@ -27,9 +27,9 @@ static __attribute__((constructor)) void executed(void)
 
 static int execute(void *arg)
 {
-	char *argv[] = { "uapi_life", NULL };
+	char *const argv[] = { "uapi_life", NULL };
 	char text[32];
-	char *env[] = { text, NULL };
+	char *const env[] = { text, NULL };
 
 	snprintf(text, sizeof(text), EXECUTED "=%d", *(int *)arg);
 	execve("/proc/self/exe", argv, env);

@@ -132,14 +132,15 @@ TEST_F(queue, head_set_back)
 	EXPECT_EQ(101, self->q.header->head);
 }
 
-struct scribbler {
+/* What a thread does to a queue until it is told to stop */
+struct busy {
 	struct queue *q;
 	bool stop;
 };
 
 static void *scribble(void *arg)
 {
-	struct scribbler *s = arg;
+	struct busy *s = arg;
 	uint64_t seed = 99;
 
 	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED))
@@ -152,19 +153,19 @@ static void *scribble(void *arg)
 /* A program that writes nonsense to head all the time, and one that reads */
 TEST_F(queue, hostile_head)
 {
-	struct scribbler scribbler = { .q = &self->q };
+	struct busy busy = { .q = &self->q };
 	struct deadline_expiry expiry;
 	unsigned long i, n = rounds(20000), wrong = 0;
 	pthread_t thread;
 
 	ASSERT_EQ(0, fcntl(self->q.fd, F_SETFL, O_NONBLOCK));
-	ASSERT_EQ(0, pthread_create(&thread, NULL, scribble, &scribbler));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, scribble, &busy));
 	for (i = 0; i < n; i++) {
 		ASSERT_EQ(0, slot_expire(&self->q, i % 1000));
 		if (read_one(&self->q, &expiry) == 1)
 			wrong += expiry.slot >= 1000;
 	}
-	__atomic_store_n(&scribbler.stop, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&busy.stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, wrong);
 	self->q.header->head = status_of(&self->q.status->tail);
@@ -255,6 +256,37 @@ TEST_F(queue, mixed_consumers)
 	EXPECT_EQ(0, ring_drain(&self->q));
 	EXPECT_EQ(n * slots, expired(&self->q, n * slots));
 	free(m.seen);
+}
+
+static void *read_all(void *arg)
+{
+	struct busy *s = arg;
+	struct deadline_expiry expiry;
+
+	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED))
+		read_one(s->q, &expiry);
+	return NULL;
+}
+
+/* Armed again while it is being read: what was armed stays so. */
+TEST_F(queue, rearm_against_read)
+{
+	struct busy reader = { .q = &self->q };
+	unsigned long i, spin, n = rounds(50000), lost = 0;
+	pthread_t thread;
+
+	ASSERT_EQ(0, fcntl(self->q.fd, F_SETFL, O_NONBLOCK));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_all, &reader));
+	for (i = 0; i < n; i++) {
+		ASSERT_EQ(0, slot_expire(&self->q, 5));
+		slot_arm_silent(&self->q, 5, DEADLINE_TIME_NEVER);
+		for (spin = 0; spin < 50; spin++)
+			cpu_relax();
+		lost += !slot_cancel(&self->q, 5);
+	}
+	__atomic_store_n(&reader.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, lost);
 }
 
 TEST_HARNESS_MAIN

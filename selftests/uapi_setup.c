@@ -65,11 +65,11 @@ static uint64_t features(void)
 /* One wrong value of one 32-bit member, the others as in @good */
 #define REFUSED(member, value, error) do {			\
 	struct deadline_setup bad = self->setup;		\
+	unsigned long long wrong = (value);			\
 								\
-	bad.member = (value);					\
+	bad.member = wrong;					\
 	EXPECT_EQ(error, refused(self->fd, &bad))		\
-		TH_LOG("%s = %#llx", #member,			\
-		       (unsigned long long)(value));		\
+		TH_LOG("%s = %#llx", #member, wrong);		\
 } while (0)
 
 TEST_F(unset, slots)

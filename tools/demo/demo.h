@@ -11,7 +11,7 @@
 #define MS 1000000ull
 #define S 1000000000ull
 
-#if __has_include(<liburing.h>)
+#if __has_include("liburing.h")
 #define HAVE_URING 1
 #else
 #define HAVE_URING 0
@@ -61,14 +61,14 @@ double cost_uring_batched(void);
 extern uint64_t ahead[BLOCK];
 
 /* Arm for @base + @more[0], cancel; or the same for several of @more. */
-typedef void pair_fn(void *arg, uint64_t base, const uint64_t *more);
+typedef void pair_t(void *arg, uint64_t base, const uint64_t *more);
 
 /*
  * One loop for all: each block of deadlines is 1 to 50 ms ahead of a clock read
  * before it, as the timeouts of calls would be. @step pairs at a time.
  */
 static inline __attribute__((__always_inline__))
-double cost_once(pair_fn *pair, void *arg, unsigned int n, unsigned int step)
+double cost_once(pair_t *pair, void *arg, unsigned int n, unsigned int step)
 {
 	uint64_t start = deadline_now(), base;
 	unsigned int done, i;
@@ -87,7 +87,7 @@ double cost_once(pair_fn *pair, void *arg, unsigned int n, unsigned int step)
  * on a machine with neighbours, what is above the least, they cost.
  */
 static inline __attribute__((__always_inline__))
-double cost_of(pair_fn *pair, void *arg, unsigned int n, unsigned int step)
+double cost_of(pair_t *pair, void *arg, unsigned int n, unsigned int step)
 {
 	double least = cost_once(pair, arg, n, step), next;
 	int tries;
@@ -134,7 +134,13 @@ void lateness_measure(struct lateness *late, const struct peer *peer,
 void hogs_start(unsigned int n);
 void hogs_stop(void);
 
-/* Ends the demo: what the measuring rests on does not work. */
-void must(bool ok, const char *what);
+/* Ends the demo: @what it rests on does not work. */
+__attribute__((__noreturn__)) void die(const char *what);
+
+static inline void must(bool ok, const char *what)
+{
+	if (!ok)
+		die(what);
+}
 
 #endif

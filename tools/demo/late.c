@@ -152,10 +152,12 @@ static enum outcome run_round(const struct peer *peer, uint64_t when,
 	in_turn = past(&task, when);
 	worked = task.away ? usual : in_turn;
 	task.own = 0;
-	while (!over && task.own < GIVE_UP)
+	while (!over && task.own < GIVE_UP) {
 		over = turn(&task, peer->over);
+		worked += task.away ? usual + asking : task.last;
+	}
 	ret->overrun = in_turn + task.own;
-	ret->worked = worked + task.own;
+	ret->worked = worked;
 	ret->noticed = task.now - when;
 	return over ? NOTICED : MISSED;
 }
@@ -217,7 +219,7 @@ void lateness_measure(struct lateness *late, const struct peer *peer,
 	uint64_t *overrun = calloc(rounds, sizeof(*overrun));
 	uint64_t *noticed = calloc(rounds, sizeof(*noticed));
 	uint64_t *expired = calloc(rounds, sizeof(*expired));
-	struct figures figures = { };
+	struct figures figures;
 	enum outcome outcome;
 	uint32_t random = 1;	/* the same for all */
 	uint64_t when;
@@ -228,6 +230,7 @@ void lateness_measure(struct lateness *late, const struct peer *peer,
 	late->missed = 0;
 	late->early = 0;
 	for (i = 0; i < rounds; i++) {
+		figures = (struct figures){ };
 		pause_a_while(&random);
 		when = (deadline_in(length) + 15) & ~15ull;
 		outcome = run_round(peer, when, &figures);

@@ -12,6 +12,9 @@
 #include <unistd.h>
 #include "demo.h"
 
+/* What is on time, for a task that notices in turns of half a microsecond */
+#define LIMIT	(5 * US)
+
 static struct peer *const peers[] = {
 	&word_by_kernel,
 	&word_by_thread,
@@ -30,9 +33,11 @@ static const char help[] =
 "\n"
 "	--rounds N	deadlines for each row (200)\n"
 "	--ms N	how far ahead they are (5)\n"
-"	--hogs N	threads that keep the CPUs busy (4 for each CPU)\n"
+"	--hogs N	threads that keep the CPUs busy, beside runs with none\n"
+"			and with one for each CPU (4 for each CPU)\n"
 "\n"
-"Exits: 0; 1 the kernel's word was late, or under icount is not there; 2 usage\n";
+"Exits: 0; 1 the kernel's word was missed or early, or, under icount, is not\n"
+"there or was more than 5 us late; 2 usage\n";
 
 /**
  * struct options - the command line
@@ -41,10 +46,8 @@ struct options {
 	unsigned int rounds, ms, hogs;
 };
 
-void must(bool ok, const char *what)
+void die(const char *what)
 {
-	if (ok)
-		return;
 	fflush(stdout);
 	fprintf(stderr, "\ndemo: %s failed: %s\n", what, strerror(errno));
 	exit(1);
@@ -203,17 +206,23 @@ static bool rows(const struct options *options, struct lateness *verdict)
 
 static bool table(const struct options *options, struct lateness *verdict)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	bool kernel;
+	unsigned int cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned int hogs[] = { 0, cpus, options->hogs };
+	bool kernel = true;
+	unsigned int i;
 
 	head(options);
 	lateness_calibrate();
-	printf("The task alone:\n");
-	kernel = rows(options, verdict);
-	if (options->hogs) {
-		printf("With %u hogs, which compute for ever, on %ld CPU%s:\n",
-		       options->hogs, cpus, cpus == 1 ? "" : "s");
-		hogs_start(options->hogs);
+	for (i = 0; i < 3; i++) {
+		if (i && hogs[i] <= hogs[i - 1])
+			continue;
+		if (hogs[i])
+			printf("With %u that compute%s for ever, on %u CPU%s:\n",
+			       hogs[i], hogs[i] == 1 ? "s" : "",
+			       cpus, cpus == 1 ? "" : "s");
+		else
+			printf("The task alone:\n");
+		hogs_start(hogs[i]);
 		kernel &= rows(options, verdict);
 		hogs_stop();
 	}
@@ -221,15 +230,19 @@ static bool table(const struct options *options, struct lateness *verdict)
 	return kernel;
 }
 
-/* Returns the exit status. */
-static int judge(const struct lateness *late, uint64_t limit)
+/*
+ * Returns the exit status. Only under icount does a limit make sense: elsewhere
+ * the host, or the machine's firmware, may take the CPU from all of us.
+ */
+static int judge(const struct lateness *late, bool exact)
 {
-	bool good = late->worked <= limit && !late->missed && !late->early;
-	char worked[16], most[16];
+	bool good = (!exact || late->worked <= LIMIT) && !late->missed &&
+		    !late->early;
+	char worked[16];
 
-	printf("\nVerdict: %s. With the kernel's word, the task worked at most %s too long%s%s",
-	       good ? "on time" : "LATE", scaled(worked, late->worked),
-	       good ? "" : ", limit ", good ? "" : scaled(most, limit));
+	printf("\nVerdict: %s. With the kernel's word, the task worked at most %s too long",
+	       good ? exact ? "on time" : "never missed" : "LATE",
+	       scaled(worked, late->worked));
 	if (late->missed || late->early)
 		printf(", %u missed, %u early", late->missed, late->early);
 	printf("\n");
@@ -250,7 +263,7 @@ int main(int argc, char **argv)
 	there = table(&options, &kernel);
 	costs_table(there, exact);
 	if (there)
-		return judge(&kernel, exact ? 5 * US : 1 * MS);
+		return judge(&kernel, exact);
 	printf("\nVerdict: none without the kernel's rows\n");
 	return exact ? 1 : 0;
 }

@@ -111,7 +111,7 @@ static inline void many(void *unused, uint64_t base, const uint64_t *more)
 }
 
 /* The cheapest of the ways to open the ring that there are here */
-static double least(pair_fn *pair, unsigned int step)
+static double least(pair_t *pair, unsigned int step)
 {
 	static const unsigned int flags[] = {
 		0,
