@@ -22,7 +22,7 @@
 extern "C" {
 typedef uint64_t deadline_word;
 #else
-typedef _Atomic(uint64_t) deadline_word;
+typedef _Atomic uint64_t deadline_word;
 #endif
 
 #define DEADLINE_NEVER UINT64_MAX

@@ -6,6 +6,7 @@
  * without an owner tells the library why.
  */
 #define _GNU_SOURCE
+#include <stdlib.h>
 #include <sys/mman.h>
 #include "internal.h"
 
@@ -25,8 +26,11 @@ static void parent(void)
 
 static void zero(void *at, size_t size)
 {
-	mmap(at, size, PROT_READ | PROT_WRITE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+	/* A child that would take its parent's words for its own must not be. */
+	if (mmap(at, size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+		 -1, 0) == MAP_FAILED)
+		abort();
 }
 
 static void child(void)

@@ -139,6 +139,7 @@ TEST_F(lib, move_never)
 	EXPECT_EQ(self->slots[0], record.slot);
 	ASSERT_EQ(0, deadline_slot_arm(self->slots[1], 0,
 				       deadline_in(200 * MS)));
+	EXPECT_EQ(2, doorbells(self->queue, 2));
 	ASSERT_EQ(1, deadline_slot_move(self->slots[1], DEADLINE_NEVER));
 	/* The look at the old time finds it so. */
 	WAIT_FOR(stats_of(self->queue).dropped == 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Cancel, request, move and expiry, all at the same moment: one of them wins,
- * and everybody is told so.
+ * Cancel, request, move, expiry, reaping and arming again, two of them at the
+ * same moment: one wins, and everybody is told so.
  */
 #include "library.h"
 
@@ -159,6 +159,44 @@ TEST_F(lib, move_request)
 TEST_F(lib, move_expiry)
 {
 	check(_metadata, self->queue, self->slots[0], move, watch, true);
+}
+
+static void *reap_thread(void *arg)
+{
+	struct deadline_record record;
+	struct race *race = arg;
+
+	while (!__atomic_load_n(&race->finished, __ATOMIC_ACQUIRE)) {
+		if (deadline_queue_reap(race->queue, &record, 1))
+			race->reaped++;
+	}
+	return NULL;
+}
+
+/* Expired, and armed again while it is being reaped: that arm stands. */
+TEST_F(lib, rearm_reap)
+{
+	struct race race = { .queue = self->queue, .slot = self->slots[0] };
+	unsigned long i, wait, n = rounds(50000), lost = 0;
+	uint64_t seed = 1;
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, reap_thread, &race));
+	for (i = 0; i < n; i++) {
+		ASSERT_EQ(0, deadline_slot_arm(race.slot, 0, 1));
+		while (!slot_is_over(race.slot))
+			cpu_relax();
+		for (wait = next_random(&seed) % 16; wait; wait--)
+			cpu_relax();
+		ASSERT_EQ(0, deadline_slot_arm(race.slot, 0, DEADLINE_NEVER));
+		for (wait = 0; wait < 16; wait++)
+			cpu_relax();
+		lost += !deadline_slot_cancel(race.slot);
+	}
+	__atomic_store_n(&race.finished, 1, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, lost);
+	EXPECT_GE(n, race.reaped);
 }
 
 TEST_HARNESS_MAIN

@@ -139,9 +139,9 @@ static uint64_t tree(unsigned int n, const char *batch_name,
 		deadline_slot_arm(slots[i], 0, far(base));
 
 	start = deadline_now();
-	for (i = 0; i < BATCHES; i++)
-		must(!deadline_slot_arm_many(slots + n + i * BATCH, BATCH,
-					     far(base)), "arm_many");
+	for (i = n; i < n + BATCH * BATCHES; i += BATCH)
+		must(!deadline_slot_arm_many(&slots[i], BATCH, far(base)),
+		     "arm_many");
 	figure(batch_name,
 	       (double)(deadline_now() - start) / BATCHES / BATCH, batch_limit,
 	       "instructions");

@@ -10,9 +10,9 @@
 #include <deadline_inline.h>
 #include "demo.h"
 
+static const deadline_word *word;
 static deadline_queue *queue;
 static deadline_slot *slot;
-static const deadline_word *word;
 
 static int open_backend(int backend)
 {
