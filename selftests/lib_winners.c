@@ -94,7 +94,7 @@ static int race_all(struct race *race)
 	pthread_t thread;
 	unsigned long i;
 
-	race->n = rounds(10000);
+	race->n = rounds(5000);
 	if (pthread_create(&thread, NULL, their_thread, race))
 		return -1;
 	for (i = 1; i <= race->n; i++) {
@@ -169,6 +169,7 @@ static void *reap_thread(void *arg)
 	while (!__atomic_load_n(&race->finished, __ATOMIC_ACQUIRE)) {
 		if (deadline_queue_reap(race->queue, &record, 1))
 			race->reaped++;
+		cpu_relax();
 	}
 	return NULL;
 }
@@ -177,7 +178,7 @@ static void *reap_thread(void *arg)
 TEST_F(lib, rearm_reap)
 {
 	struct race race = { .queue = self->queue, .slot = self->slots[0] };
-	unsigned long i, wait, n = rounds(50000), lost = 0;
+	unsigned long i, wait, n = rounds(20000), lost = 0;
 	uint64_t seed = 1;
 	pthread_t thread;
 
@@ -197,6 +198,48 @@ TEST_F(lib, rearm_reap)
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, lost);
 	EXPECT_GE(n, race.reaped);
+}
+
+/* On CPU 0, where the timer is then: plan a look, and leave it parked. */
+static int park(struct race *race)
+{
+	pin_to(0);
+	race->wrong += deadline_slot_arm(race->slot, 0, race->when) != 0;
+	deadline_slot_cancel(race->slot);
+	return 0;
+}
+
+/*
+ * Armed again on CPU 1 while the parked look is being made: either the look
+ * finds that, or the doorbell is rung. If neither, this would hang.
+ */
+TEST_F(lib, rearm_look)
+{
+	struct race race = {
+		.queue = self->queue,
+		.slot = self->slots[0],
+		.theirs = park,
+		.n = rounds(10000),
+	};
+	uint64_t seed = 23, then;
+	pthread_t thread;
+	unsigned long i;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, their_thread, &race));
+	pin_to(1);
+	for (i = 1; i <= race.n; i++) {
+		race.when = clock_ns() + 20 * US;
+		then = race.when + next_random(&seed) % (4 * US);
+		__atomic_store_n(&race.started, i, __ATOMIC_RELEASE);
+		WAIT_FOR(__atomic_load_n(&race.finished, __ATOMIC_ACQUIRE) ==
+			 i);
+		while (clock_ns() < then)
+			cpu_relax();
+		ASSERT_EQ(0, deadline_slot_arm(race.slot, 0, then + 10 * US));
+		WAIT_FOR(slot_is_over(race.slot));
+	}
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, race.wrong);
 }
 
 TEST_HARNESS_MAIN

@@ -10,7 +10,7 @@
 #include <deadline_inline.h>
 #include "demo.h"
 
-static const deadline_word *word;
+static deadline_word const *word;
 static deadline_queue *queue;
 static deadline_slot *slot;
 
