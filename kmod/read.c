@@ -88,7 +88,7 @@ static int dln_deliver(struct dln_queue *q, u32 index, struct iov_iter *to)
 	return 0;
 }
 
-/* Returns bytes delivered, 0 if nothing has expired, or -EFAULT. */
+/* Returns bytes delivered, 0 if nothing has expired, -EFAULT or -EINTR. */
 static ssize_t dln_consume(struct dln_queue *q, struct iov_iter *to)
 {
 	size_t room = iov_iter_count(to);
@@ -96,10 +96,12 @@ static ssize_t dln_consume(struct dln_queue *q, struct iov_iter *to)
 	u32 index;
 
 	/* A program that plays with head must be killable, and not in the way */
-	while (iov_iter_count(to) >= sizeof(struct deadline_expiry) &&
-	       !fatal_signal_pending(current) && dln_take(q, &index)) {
-		ret = dln_deliver(q, index, to);
-		if (ret)
+	while (!ret && iov_iter_count(to) >= sizeof(struct deadline_expiry)) {
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		else if (dln_take(q, &index))
+			ret = dln_deliver(q, index, to);
+		else
 			break;
 		cond_resched();
 	}

@@ -178,8 +178,8 @@ static void *reap_thread(void *arg)
 TEST_F(lib, rearm_reap)
 {
 	struct race race = { .queue = self->queue, .slot = self->slots[0] };
-	unsigned long i, wait, n = rounds(20000), lost = 0;
-	uint64_t seed = 1;
+	unsigned long i, n = rounds(20000), lost = 0;
+	uint64_t seed = 1, then;
 	pthread_t thread;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, reap_thread, &race));
@@ -187,10 +187,11 @@ TEST_F(lib, rearm_reap)
 		ASSERT_EQ(0, deadline_slot_arm(race.slot, 0, 1));
 		while (!slot_is_over(race.slot))
 			cpu_relax();
-		for (wait = next_random(&seed) % 16; wait; wait--)
+		then = clock_ns() + next_random(&seed) % (8 * US);
+		while (clock_ns() < then)
 			cpu_relax();
 		ASSERT_EQ(0, deadline_slot_arm(race.slot, 0, DEADLINE_NEVER));
-		for (wait = 0; wait < 16; wait++)
+		while (clock_ns() < then + US)
 			cpu_relax();
 		lost += !deadline_slot_cancel(race.slot);
 	}
@@ -221,15 +222,17 @@ TEST_F(lib, rearm_look)
 		.theirs = park,
 		.n = rounds(10000),
 	};
-	uint64_t seed = 23, then;
+	uint64_t seed = 23, spread = 4 * US, then;
 	pthread_t thread;
 	unsigned long i;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, their_thread, &race));
 	pin_to(1);
+	if (deadline_queue_backend(self->queue) == DEADLINE_BACKEND_THREAD)
+		spread *= 16;	/* it has to wake up first */
 	for (i = 1; i <= race.n; i++) {
 		race.when = clock_ns() + 20 * US;
-		then = race.when + next_random(&seed) % (4 * US);
+		then = race.when + next_random(&seed) % spread;
 		__atomic_store_n(&race.started, i, __ATOMIC_RELEASE);
 		WAIT_FOR(__atomic_load_n(&race.finished, __ATOMIC_ACQUIRE) ==
 			 i);

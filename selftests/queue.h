@@ -227,6 +227,18 @@ static inline unsigned int ring_drain(struct queue *q)
 	return claimed;
 }
 
+/*
+ * The same until @n were claimed: a word turns over a moment before its hint is
+ * in the ring, and on another CPU that moment can be seen.
+ */
+static inline unsigned int ring_collect(struct queue *q, unsigned int n)
+{
+	unsigned int claimed = 0;
+
+	WAIT_FOR((claimed += ring_drain(q)) >= n);
+	return claimed + ring_drain(q);
+}
+
 /* read(2) one expiry. 1, 0 if there is none (O_NONBLOCK), -errno */
 static inline int read_one(const struct queue *q, struct deadline_expiry *to)
 {

@@ -155,7 +155,7 @@ TEST_F(queue, list_and_poll)
 	ASSERT_EQ(1, poll(&pollfd, 1, -1));
 	EXPECT_EQ(POLLIN, pollfd.revents);
 	WAIT_FOR(slot_over(&self->q, 2) && slot_over(&self->q, 3));
-	EXPECT_EQ(3, ring_drain(&self->q));
+	EXPECT_EQ(3, ring_collect(&self->q, 3));
 }
 
 TEST_F(queue, count_on_eventfd)

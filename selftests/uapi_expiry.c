@@ -181,7 +181,7 @@ TEST_F(queue, waker_bit)
 	WAIT_FOR(slot_over(&self->q, 1));
 	EXPECT_TRUE(slot_word(&self->q, 1) & DEADLINE_WORD_EXPIRED);
 	EXPECT_FALSE(slot_word(&self->q, 1) & DEADLINE_WORD_TAKEN);
-	EXPECT_EQ(1, ring_drain(&self->q));
+	EXPECT_EQ(1, ring_collect(&self->q, 1));
 }
 
 /* Many at random times, armed in any order: each at its own time or later */
@@ -202,7 +202,7 @@ TEST_F(queue, each_at_its_time)
 	}
 	EXPECT_EQ(0, early);
 	EXPECT_EQ(0, late);
-	EXPECT_EQ(n, ring_drain(&self->q));
+	EXPECT_EQ(n, ring_collect(&self->q, n));
 	EXPECT_EQ(n, expired(&self->q, n));
 }
 

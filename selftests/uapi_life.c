@@ -49,7 +49,7 @@ TEST_F(queue, exec_closes)
 	ASSERT_EQ(FD_CLOEXEC, fcntl(self->q.fd, F_GETFD));
 	ASSERT_EQ(0, slot_expire(&self->q, 7));
 	EXPECT_TRUE(exited(in_child(execute, &self->q.fd), 201));
-	EXPECT_EQ(1, ring_drain(&self->q));
+	EXPECT_EQ(1, ring_collect(&self->q, 1));
 }
 
 static int send_fd(int via, int fd)
@@ -143,7 +143,7 @@ TEST_F(queue, shared)
 	WAIT_FOR(slot_word(&self->q, 3) & DEADLINE_WORD_EXPIRED);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_TRUE(exited(status, 0));
-	EXPECT_EQ(1, ring_drain(&self->q));
+	EXPECT_EQ(1, ring_collect(&self->q, 1));
 }
 
 TEST_F(queue, mapping_outlives_fd)
@@ -155,7 +155,7 @@ TEST_F(queue, mapping_outlives_fd)
 	self->q.fd = -1;
 	WAIT_FOR(slot_over(&self->q, 3));
 	EXPECT_LE(when, self->q.slots[3].expired_at);
-	EXPECT_EQ(1, ring_drain(&self->q));
+	EXPECT_EQ(1, ring_collect(&self->q, 1));
 	EXPECT_EQ(1, module_uses());
 }
 

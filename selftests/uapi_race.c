@@ -7,78 +7,145 @@
 #include <sys/timerfd.h>
 #include "queue.h"
 
-#define MOVERS 2
+#define THREADS 2
 #define BATCH 16
 
-struct mover {
+struct racer {
 	struct queue *q;
 	unsigned int cpu;
 	unsigned long n;
 	pthread_barrier_t *barrier;
+	uint64_t *when;
+	uint64_t seed;
 	unsigned long early;
 	unsigned long failed;
 };
 
-/* Give those slots of the list that are not over a new time, and ring. */
-static unsigned int set_batch(struct mover *m, const uint32_t *list,
-			      uint64_t when)
+/* The slots of this thread */
+static void list_batch(const struct racer *r, uint32_t *list)
+{
+	unsigned int i;
+
+	for (i = 0; i < BATCH; i++)
+		list[i] = r->cpu * 64 + i;
+}
+
+/* Give those of the list that are not over a new time; how many those are. */
+static unsigned int move_batch(struct racer *r, const uint32_t *list,
+			       uint64_t when)
 {
 	unsigned int i, left = 0;
 	__u64 old;
 
 	for (i = 0; i < BATCH; i++) {
-		old = slot_word(m->q, list[i]);
+		old = slot_word(r->q, list[i]);
 		if (old & DEADLINE_WORD_ARMED)
-			left += slot_swap(m->q, list[i], &old, due(when) |
+			left += slot_swap(r->q, list[i], &old, due(when) |
 					  DEADLINE_WORD_ARMED);
 	}
-	m->failed += ring_list(m->q, list, BATCH) != BATCH;
 	return left;
 }
 
-/* Arm slots a little ahead, then pull them nearer again and again. */
-static void pull_nearer(struct mover *m, uint64_t *seed)
+static void arm_batch(struct racer *r, const uint32_t *list, uint64_t when)
 {
-	uint64_t when = clock_ns() + 60 * US;
-	uint32_t i, list[BATCH];
+	unsigned int i;
+
+	for (i = 0; i < BATCH; i++)
+		slot_arm_silent(r->q, list[i], when);
+}
+
+static void ring_batch(struct racer *r, const uint32_t *list)
+{
+	r->failed += ring_list(r->q, list, BATCH) != BATCH;
+}
+
+static void finish_batch(struct racer *r, const uint32_t *list)
+{
+	unsigned int i;
 
 	for (i = 0; i < BATCH; i++) {
-		list[i] = m->cpu * 64 + i;
-		slot_arm_silent(m->q, list[i], when);
+		WAIT_FOR(slot_over(r->q, list[i]));
+		r->early += r->q->slots[list[i]].expired_at <
+			(slot_word(r->q, list[i]) & ~DEADLINE_WORD_STATE);
 	}
-	while (set_batch(m, list, when))
-		when -= next_random(seed) % (8 * US);
-	for (i = 0; i < BATCH; i++) {
-		WAIT_FOR(slot_over(m->q, list[i]));
-		m->early += m->q->slots[list[i]].expired_at <
-			(slot_word(m->q, list[i]) & ~DEADLINE_WORD_STATE);
+}
+
+/* Arm slots a little ahead, then pull them nearer again and again. */
+static void *pull_nearer(void *arg)
+{
+	struct racer *r = arg;
+	uint32_t list[BATCH];
+	unsigned long i;
+	uint64_t when;
+
+	pin_to(r->cpu);
+	list_batch(r, list);
+	for (i = 0; i < r->n; i++) {
+		when = clock_ns() + 60 * US;
+		arm_batch(r, list, when);
+		do {
+			ring_batch(r, list);
+			when -= next_random(&r->seed) % (8 * US);
+		} while (move_batch(r, list, when));
+		finish_batch(r, list);
 	}
+	return NULL;
+}
+
+/* One has the timer fire on its CPU, and the other is told when. */
+static void fire(struct racer *r, const uint32_t *list)
+{
+	uint64_t when = due(clock_ns() + 60 * US);
+
+	arm_batch(r, list, when);
+	__atomic_store_n(r->when, when, __ATOMIC_RELEASE);
+	ring_batch(r, list);
+}
+
+/* The other just then rings for slots that are due a little earlier. */
+static void ring_into(struct racer *r, const uint32_t *list)
+{
+	uint64_t when, then;
+
+	WAIT_FOR((when = __atomic_load_n(r->when, __ATOMIC_ACQUIRE)));
+	then = when - next_random(&r->seed) % (10 * US);
+	arm_batch(r, list, when - US);
+	while (clock_ns() < then)
+		;
+	ring_batch(r, list);
 }
 
 /* A timer of this CPU that is there before and has to come after */
 static void start_other(int fd)
 {
-	struct itimerspec spec = { .it_value = { .tv_nsec = 150 * US } };
+	struct itimerspec spec = { .it_value = { .tv_nsec = 300 * US } };
 
 	timerfd_settime(fd, 0, &spec, NULL);
 }
 
-static void *move_thread(void *arg)
+static void *ring_while_firing(void *arg)
 {
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	struct mover *m = arg;
-	uint64_t seed = m->cpu + 1, count;
+	struct racer *r = arg;
+	uint32_t list[BATCH];
 	unsigned long i;
+	uint64_t count;
 
-	pin_to(m->cpu);
-	for (i = 0; i < m->n; i++) {
+	pin_to(r->cpu);
+	list_batch(r, list);
+	for (i = 0; i < r->n; i++) {
+		__atomic_store_n(r->when, 0, __ATOMIC_RELAXED);
 		start_other(fd);
-		pthread_barrier_wait(m->barrier);
-		pull_nearer(m, &seed);
+		pthread_barrier_wait(r->barrier);
+		if (i % THREADS == r->cpu)
+			fire(r, list);
+		else
+			ring_into(r, list);
+		finish_batch(r, list);
 		/* Until all have seen theirs, no doorbell puts things right. */
-		pthread_barrier_wait(m->barrier);
-		m->failed += read(fd, &count, sizeof(count)) != sizeof(count);
-		pthread_barrier_wait(m->barrier);
+		pthread_barrier_wait(r->barrier);
+		r->failed += read(fd, &count, sizeof(count)) != sizeof(count);
+		pthread_barrier_wait(r->barrier);
 	}
 	close(fd);
 	return NULL;
@@ -102,37 +169,51 @@ static int kernel_complaints(int fd)
 	return n;
 }
 
-TEST_F(queue, doorbell_against_callback)
+static void race(struct __test_metadata *_metadata, struct queue *q,
+		 unsigned long n, void *(*run)(void *arg))
 {
-	struct mover movers[MOVERS] = {};
 	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct racer racers[THREADS] = {};
 	pthread_barrier_t barrier;
-	pthread_t threads[MOVERS];
+	pthread_t threads[THREADS];
+	uint64_t when = 0;
 	unsigned int i;
 
 	ASSERT_LE(0, log);
 	lseek(log, 0, SEEK_END);
-	ASSERT_EQ(0, pthread_barrier_init(&barrier, NULL, MOVERS));
+	ASSERT_EQ(0, pthread_barrier_init(&barrier, NULL, THREADS));
 	/* What the timer is for when all others are over */
-	ASSERT_EQ(0, slot_arm(&self->q, 1001, clock_ns() + 1000 * SECOND));
-	for (i = 0; i < MOVERS; i++) {
-		movers[i].q = &self->q;
-		movers[i].cpu = i;
-		movers[i].n = rounds(5000);
-		movers[i].barrier = &barrier;
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, move_thread,
-					    &movers[i]));
+	ASSERT_EQ(0, slot_arm(q, 1001, clock_ns() + 1000 * SECOND));
+	for (i = 0; i < THREADS; i++) {
+		racers[i].q = q;
+		racers[i].cpu = i;
+		racers[i].n = n;
+		racers[i].seed = i + 1;
+		racers[i].when = &when;
+		racers[i].barrier = &barrier;
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, run,
+					    &racers[i]));
 	}
-	for (i = 0; i < MOVERS; i++) {
+	for (i = 0; i < THREADS; i++) {
 		pthread_join(threads[i], NULL);
-		EXPECT_EQ(0, movers[i].early);
-		EXPECT_EQ(0, movers[i].failed);
+		EXPECT_EQ(0, racers[i].early);
+		EXPECT_EQ(0, racers[i].failed);
 	}
 	/* The timer works as before. */
-	ASSERT_EQ(0, slot_arm(&self->q, 1000, clock_ns() + MS));
-	WAIT_FOR(slot_over(&self->q, 1000));
+	ASSERT_EQ(0, slot_arm(q, 1000, clock_ns() + MS));
+	WAIT_FOR(slot_over(q, 1000));
 	EXPECT_EQ(0, kernel_complaints(log));
 	close(log);
+}
+
+TEST_F(queue, pull_nearer)
+{
+	race(_metadata, &self->q, rounds(5000), pull_nearer);
+}
+
+TEST_F(queue, ring_while_firing)
+{
+	race(_metadata, &self->q, rounds(5000), ring_while_firing);
 }
 
 TEST_HARNESS_MAIN
