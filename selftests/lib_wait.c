@@ -275,7 +275,7 @@ TEST_F(lib, becomes_quiet)
 	for (i = 0; i < n && !loud; i++) {
 		ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, 1));
 		while (!reap_all(self->queue))
-			;
+			cpu_relax();
 		if (i % 4)
 			continue;
 		until = deadline_in(5 * SECOND);
