@@ -82,7 +82,8 @@ DEADLINE_INLINE int deadline_slot_move(deadline_slot *slot, uint64_t when)
 	return 1;
 }
 
-DEADLINE_INLINE int deadline_slot_cancel(deadline_slot *slot)
+/* Swap ARMED for @state. */
+DEADLINE_ALWAYS_ int deadline_end_(deadline_slot *slot, __u64 state)
 {
 	__u64 old = __atomic_load_n(&slot->word, __ATOMIC_RELAXED);
 
@@ -90,21 +91,18 @@ DEADLINE_INLINE int deadline_slot_cancel(deadline_slot *slot)
 		if (!(old & DEADLINE_WORD_ARMED))
 			return deadline_slot_over_(slot);
 	} while (!deadline_swap_(&slot->word, &old,
-				 old & ~DEADLINE_WORD_STATE));
+				 (old & ~DEADLINE_WORD_STATE) | state));
 	return 1;
+}
+
+DEADLINE_INLINE int deadline_slot_cancel(deadline_slot *slot)
+{
+	return deadline_end_(slot, 0);
 }
 
 DEADLINE_INLINE int deadline_slot_request(deadline_slot *slot)
 {
-	__u64 old = __atomic_load_n(&slot->word, __ATOMIC_RELAXED);
-
-	do {
-		if (!(old & DEADLINE_WORD_ARMED))
-			return deadline_slot_over_(slot);
-	} while (!deadline_swap_(&slot->word, &old,
-				 (old & ~DEADLINE_WORD_STATE) |
-				 DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN));
-	return 1;
+	return deadline_end_(slot, DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN);
 }
 
 #ifdef __cplusplus
