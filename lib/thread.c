@@ -19,51 +19,16 @@
 #include "thread.h"
 
 /*
- * The eventfd. Whoever wins the swap that begins a change of it makes that
- * change, and the others leave it alone: so it is readable while SIGNAL_HIGH is
- * told and not while SIGNAL_LOW is, or pollers would spin, or miss an edge. Who
- * finds the ring empty while it rises leaves word to have it lowered again.
+ * Make the eventfd readable. First the write, then the word of it: what is
+ * readable is soon told to be, and who is told reads it once more at worst.
  */
-enum {
-	SIGNAL_LOW,
-	SIGNAL_RISING,
-	SIGNAL_UNWANTED,	/* rising */
-	SIGNAL_HIGH,
-	SIGNAL_FALLING,
-};
-
-static bool signal_change(struct server *server, uint32_t from, uint32_t to)
-{
-	return __atomic_compare_exchange_n(&server->signal, &from, to, 0,
-					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-}
-
-/* After this, look at the ring: what was posted meanwhile was left to us. */
-static void lower_fd(struct server *server)
-{
-	uint64_t sum;
-
-	if (read(server->queue->fd, &sum, sizeof(sum)) < 0)
-		abort();
-	__atomic_store_n(&server->signal, SIGNAL_LOW, __ATOMIC_SEQ_CST);
-}
-
-/* Make the eventfd readable, if anybody looks at it and it is not yet. */
 static void raise_fd(struct server *server)
 {
 	static const uint64_t one = 1;
 
-	if (!__atomic_load_n(&server->watched, __ATOMIC_SEQ_CST))
-		return;
-	while (signal_change(server, SIGNAL_LOW, SIGNAL_RISING)) {
-		if (write(server->queue->fd, &one, sizeof(one)) < 0)
-			abort();
-		if (signal_change(server, SIGNAL_RISING, SIGNAL_HIGH))
-			return;
-		lower_fd(server);
-		if (!deadline_queue_pending(server->queue))
-			return;
-	}
+	if (write(server->queue->fd, &one, sizeof(one)) < 0)
+		abort();
+	__atomic_store_n(&server->raised, true, __ATOMIC_SEQ_CST);
 }
 
 static void wake_server(struct server *server)
@@ -149,7 +114,8 @@ static void *serve(void *arg)
 		tail = server->tail;
 		serve_doorbells(server);
 		serve_due(server);
-		if (server->tail != tail)
+		if (server->tail != tail &&
+		    __atomic_load_n(&server->watched, __ATOMIC_SEQ_CST))
 			raise_fd(server);
 		server_sleep(server);
 	}
@@ -302,15 +268,19 @@ static void thread_watch(struct deadline_queue *queue)
 		raise_fd(queue->server);
 }
 
+/* Lower the eventfd, then look again: this may have been for a new entry. */
 static void thread_drained(struct deadline_queue *queue)
 {
 	struct server *server = queue->server;
+	int saved = errno;
+	uint64_t sum;
 
-	if (__atomic_load_n(&server->signal, __ATOMIC_SEQ_CST) == SIGNAL_LOW ||
-	    signal_change(server, SIGNAL_RISING, SIGNAL_UNWANTED) ||
-	    !signal_change(server, SIGNAL_HIGH, SIGNAL_FALLING))
+	if (!__atomic_load_n(&server->raised, __ATOMIC_SEQ_CST) ||
+	    !__atomic_exchange_n(&server->raised, false, __ATOMIC_SEQ_CST))
 		return;
-	lower_fd(server);
+	if (read(queue->fd, &sum, sizeof(sum)) < 0 && errno != EAGAIN)
+		abort();
+	errno = saved;
 	if (deadline_queue_pending(queue))
 		raise_fd(server);
 }

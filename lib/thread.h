@@ -36,7 +36,7 @@ struct node {
  * @asleep: 1 while the thread sleeps or is about to; futex; both sides
  * @stop: the queue is being closed
  * @watched: somebody looks at the eventfd
- * @signal: whether the eventfd is readable, see raise_fd(); swapped by all
+ * @raised: the eventfd may be readable; swapped by all
  * @thread: the thread
  */
 struct server {
@@ -49,7 +49,7 @@ struct server {
 	uint32_t asleep;
 	bool stop;
 	bool watched;
-	uint32_t signal;
+	bool raised;
 	pthread_t thread;
 };
 
