@@ -8,6 +8,8 @@
 #	make costs		what each operation costs, exactly
 #	make modules		deadline.ko for the kernel in KDIR
 #	make modules_install
+#	make install		library and headers, below DESTDIR and PREFIX
+#	make uninstall
 
 VERSION := 0.1.0
 KDIR ?= /lib/modules/$(shell uname -r)/build
@@ -73,6 +75,30 @@ ready:
 	tools/deps
 	$(MAKE) -s all
 
+# What programs need to be built with the library; the module has its own
+# modules_install.
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+installed_headers := deadline.h deadline_inline.h linux/deadline.h
+installed_libraries := libdeadline.a libdeadline.so libdeadline.so.0
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/include/linux \
+		$(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 lib/deadline.h lib/deadline_inline.h \
+		$(DESTDIR)$(PREFIX)/include
+	install -m 644 uapi/linux/deadline.h $(DESTDIR)$(PREFIX)/include/linux
+	install -m 644 $(lib_static) $(lib_shared).0 $(DESTDIR)$(LIBDIR)
+	ln -sf libdeadline.so.0 $(DESTDIR)$(LIBDIR)/libdeadline.so
+	sed -e 's,@PREFIX@,$(PREFIX),' -e 's,@LIBDIR@,$(LIBDIR),' \
+		-e 's,@VERSION@,$(VERSION),' lib/deadline.pc.in \
+		> $(DESTDIR)$(LIBDIR)/pkgconfig/deadline.pc
+
+uninstall:
+	rm -f $(installed_headers:%=$(DESTDIR)$(PREFIX)/include/%) \
+		$(installed_libraries:%=$(DESTDIR)$(LIBDIR)/%) \
+		$(DESTDIR)$(LIBDIR)/pkgconfig/deadline.pc
+
 modules modules_install:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
@@ -84,4 +110,4 @@ clean:
 
 percent := %
 
-.PHONY: all demo check costs ready modules modules_install clean
+.PHONY: all demo check costs ready install uninstall modules modules_install clean
