@@ -25,7 +25,6 @@
 
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
-#include <linux/irq_work.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
