@@ -3,7 +3,7 @@
 #include <deadline_inline.h>
 #include "costs.h"
 
-#define ROUNDS	1000000u
+#define ROUNDS	200000u
 #define RANDOM	65536u
 
 /* Where the next deadline lies; far enough that none is due in between */
@@ -168,7 +168,7 @@ void costs_words_exact(void)
 static void beside_floor(const char *what, cost_fn *bare, cost_fn *ours,
 			 deadline_slot *slot, double limit)
 {
-	double floor = least(bare, slot, 20);
+	double floor = least(bare, slot, 200);
 	char name[80];
 
 	snprintf(name, sizeof(name), "two bare swaps, %s", what);
@@ -176,7 +176,7 @@ static void beside_floor(const char *what, cost_fn *bare, cost_fn *ours,
 	if (limit < 1.25 * floor)
 		limit = 1.25 * floor;
 	snprintf(name, sizeof(name), "arm + cancel, inline, %s", what);
-	figure(name, least(ours, slot, 20), limit, "ns");
+	figure(name, least(ours, slot, 200), limit, "ns");
 }
 
 void costs_words_in_ns(void)
