@@ -7,8 +7,10 @@
 #define DLN_COMPAT_H
 
 #include <linux/eventfd.h>
+#include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
+#include <linux/sched/rt.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || \
@@ -28,6 +30,15 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 	hrtimer_init(timer, clock, mode);
 	timer->function = fn;
 }
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define rt_or_dl_task_policy(task) task_is_realtime(task)
+
+static inline struct fown_struct *file_f_owner(struct file *file)
+{
+	return &file->f_owner;
+}
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 #define eventfd_signal(ctx) eventfd_signal(ctx, 1)

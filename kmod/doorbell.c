@@ -8,16 +8,26 @@
 #include <linux/nospec.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
+#include "trace.h"
 #include "tree.h"
 
 /* Slot numbers that are copied from the program at a time, on the stack */
 #define DLN_COPY	128
 
+static bool dln_flags_valid(const struct deadline_slot *slot, u32 flags)
+{
+	if (flags & ~(DEADLINE_SLOT_SIGNAL | DEADLINE_SLOT_PERIODIC))
+		return false;
+	return !(flags & DEADLINE_SLOT_PERIODIC) ||
+	       READ_ONCE(slot->period) >= dln_period_min();
+}
+
 static int __dln_ring(struct dln_queue *q, u32 index, u64 now)
 {
 	struct deadline_slot *slot;
 	struct dln_node *node;
-	u64 word, due;
+	u64 word, due, key;
+	u32 flags;
 
 	if (index >= q->count)
 		return -EINVAL;
@@ -30,13 +40,14 @@ static int __dln_ring(struct dln_queue *q, u32 index, u64 now)
 	due = word & ~DEADLINE_WORD_STATE;
 	if (!(word & DEADLINE_WORD_ARMED) || due == DEADLINE_TIME_NEVER)
 		return 0;
-	if (READ_ONCE(slot->flags) || READ_ONCE(slot->slack) ||
-	    READ_ONCE(slot->period))
-		return -EOPNOTSUPP;
-	if (dln_queued(node) && node->key <= due)
+	flags = READ_ONCE(slot->flags);
+	if (unlikely(flags) && !dln_flags_valid(slot, flags))
+		return -EINVAL;
+	key = dln_key(slot, due);
+	if (dln_queued(node) && node->key <= key)
 		return 0;
 	if (due > now)
-		__dln_enqueue(q, node, due);
+		__dln_enqueue(q, node, key);
 	else
 		__dln_look(q, node, now);
 	return 0;
@@ -51,7 +62,7 @@ static int dln_ring(struct dln_queue *q, const u32 *slots, unsigned int n)
 	int ret = 0;
 
 	raw_spin_lock_irqsave(&q->lock, flags);
-	now = ktime_get_ns();
+	now = dln_now(q, ktime_get_ns());
 	tail = q->tail;
 	for (done = 0; done < n; done++) {
 		ret = __dln_ring(q, slots[done], now);
@@ -61,6 +72,7 @@ static int dln_ring(struct dln_queue *q, const u32 *slots, unsigned int n)
 	dln_count(&q->status->doorbells, done);
 	__dln_program(q);
 	tail = q->tail - tail;
+	trace_dln_doorbell(q, n, done, tail);
 	raw_spin_unlock_irqrestore(&q->lock, flags);
 
 	if (tail)

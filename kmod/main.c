@@ -8,6 +8,8 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include "dln.h"
+#define CREATE_TRACE_POINTS
+#include "trace.h"
 
 static struct miscdevice dln_device = {
 	.minor	= MISC_DYNAMIC_MINOR,
@@ -15,7 +17,27 @@ static struct miscdevice dln_device = {
 	.fops	= &dln_fops,
 	.mode	= 0600,
 };
-module_misc_device(dln_device);
+
+static int __init dln_init(void)
+{
+	int ret = dln_clock_init();
+
+	if (ret)
+		return ret;
+	ret = misc_register(&dln_device);
+	if (ret)
+		dln_clock_exit();
+	return ret;
+}
+module_init(dln_init);
+
+static void __exit dln_exit(void)
+{
+	misc_deregister(&dln_device);
+	dln_clock_exit();
+	dln_users_exit();
+}
+module_exit(dln_exit);
 
 MODULE_DESCRIPTION("Deadlines that expire into shared memory");
 MODULE_AUTHOR("The deadline authors");

@@ -2,17 +2,22 @@
 /*
  * The queue as a file: open, SETUP, mmap, release, and the ioctl switch.
  */
-#include <linux/eventfd.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include "compat.h"
 #include "dln.h"
 
-#define DLN_FEATURES	DEADLINE_FEATURE_WORD
+#define DLN_FEATURES \
+	(DEADLINE_FEATURE_WORD | DEADLINE_FEATURE_PERIODIC | \
+	 DEADLINE_FEATURE_SLACK | DEADLINE_FEATURE_CLOCKS | \
+	 DEADLINE_FEATURE_SIGNAL)
 /* Whole pages of slots; the header has the first page to itself. */
 #define DLN_PAGE_SLOTS	(PAGE_SIZE / sizeof(struct deadline_slot))
 #define DLN_SLOTS_AT	PAGE_SIZE
@@ -32,23 +37,48 @@ static_assert(sizeof(struct deadline_header) == 128);
 static_assert(offsetof(struct deadline_status, interrupts) == 128);
 static_assert(sizeof(struct deadline_entry) == 8);
 static_assert(sizeof(struct deadline_expiry) == 32);
-static_assert(sizeof(struct deadline_setup) == 64);
+static_assert(offsetof(struct deadline_status, late) == 208);
+static_assert(sizeof(struct deadline_setup) == 72);
 static_assert(sizeof(struct deadline_doorbell) == 16);
+
+/*
+ * On PREEMPT_RT only whom the administrator trusts may have hard interrupts, by
+ * the rule that the kernel has for sleepers. Elsewhere all timers have them.
+ */
+static bool dln_may_be_hard(void)
+{
+	return !IS_ENABLED(CONFIG_PREEMPT_RT) ||
+	       rt_or_dl_task_policy(current) || capable(CAP_SYS_NICE);
+}
+
+static u64 dln_features(const struct dln_queue *q)
+{
+	return DLN_FEATURES |
+	       (q->mode == HRTIMER_MODE_ABS_HARD ? DEADLINE_FEATURE_HARD : 0);
+}
 
 static int dln_open(struct inode *inode, struct file *file)
 {
+	static atomic_t ids;
 	struct dln_queue *q = kzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT);
 
 	if (!q)
 		return -ENOMEM;
+	q->user = dln_user_get(current_uid());
+	if (!q->user) {
+		kfree(q);
+		return -ENOMEM;
+	}
+	q->id = atomic_inc_return(&ids);
 	raw_spin_lock_init(&q->lock);
 	mutex_init(&q->mutex);
-	init_waitqueue_head(&q->wait);
 	q->tree = RB_ROOT;
 	q->tail = 1;
 	q->programmed = DEADLINE_QUEUED_NEVER;
-	hrtimer_setup(&q->timer, dln_interrupt, CLOCK_MONOTONIC,
-		      HRTIMER_MODE_ABS);
+	q->mode = dln_may_be_hard() ? HRTIMER_MODE_ABS_HARD : HRTIMER_MODE_ABS;
+	hrtimer_setup(&q->resume, dln_resume, CLOCK_MONOTONIC, q->mode);
+	dln_clock_open(q);
+	dln_wake_init(q, file);
 	file->private_data = q;
 	file->f_mode |= FMODE_NOWAIT;
 	return stream_open(inode, file);
@@ -62,18 +92,31 @@ static void dln_free(struct dln_queue *q)
 	q->nodes = NULL;
 	q->status = NULL;
 	q->header = NULL;
+	dln_user_uncharge(q->user, q->charged);
+	q->charged = 0;
+}
+
+/* No fd, no mapping, so no doorbell. */
+static void dln_stop(struct dln_queue *q)
+{
+	dln_clock_unwatch(q);
+	/* With nothing to be looked at, neither timer starts the other. */
+	raw_spin_lock_irq(&q->lock);
+	q->first = NULL;
+	raw_spin_unlock_irq(&q->lock);
+	hrtimer_cancel(&q->timer);
+	hrtimer_cancel(&q->resume);
 }
 
 static int dln_release(struct inode *inode, struct file *file)
 {
 	struct dln_queue *q = file->private_data;
-	struct eventfd_ctx *eventfd = rcu_access_pointer(q->eventfd);
 
-	/* No fd, no mapping, so no doorbell: the callback restarts nothing */
-	hrtimer_cancel(&q->timer);
-	if (eventfd)
-		eventfd_ctx_put(eventfd);
+	if (q->count)
+		dln_stop(q);
+	dln_wake_release(q);
 	dln_free(q);
+	dln_user_put(q->user);
 	mutex_destroy(&q->mutex);
 	kfree(q);
 	return 0;
@@ -85,15 +128,16 @@ static void *dln_alloc(size_t size)
 	return __vmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 }
 
-static int dln_setup_check(const struct deadline_setup *setup)
+static int dln_setup_check(const struct dln_queue *q,
+			   const struct deadline_setup *setup)
 {
-	if (!setup->slots || setup->slots > DEADLINE_SLOTS_MAX ||
-	    setup->clock != CLOCK_MONOTONIC || setup->flags)
+	if (!setup->slots || setup->slots > DEADLINE_SLOTS_MAX || setup->flags)
 		return -EINVAL;
 	if (setup->ring_size || setup->shared_size || setup->slots_offset ||
-	    setup->status_offset || setup->status_size || setup->ring_offset)
+	    setup->status_offset || setup->status_size || setup->ring_offset ||
+	    setup->period_min)
 		return -EINVAL;
-	if (setup->features & ~DLN_FEATURES)
+	if (setup->features & ~dln_features(q))
 		return -EOPNOTSUPP;
 	return 0;
 }
@@ -101,13 +145,20 @@ static int dln_setup_check(const struct deadline_setup *setup)
 static int dln_setup(struct dln_queue *q, struct deadline_setup *setup)
 {
 	u32 i, count, ring_size;
-	int ret = dln_setup_check(setup);
+	int ret = dln_setup_check(q, setup);
 
 	if (ret)
 		return ret;
 	if (q->count)
 		return -EBUSY;
+	ret = dln_clock_setup(q, setup->clock);
+	if (ret)
+		return ret;
 	count = round_up(setup->slots, DLN_PAGE_SLOTS);
+	ret = dln_user_charge(q->user, count);
+	if (ret)
+		return ret;
+	q->charged = count;
 	ring_size = roundup_pow_of_two(count);
 	q->shared_size = DLN_SLOTS_AT + count * sizeof(struct deadline_slot);
 	q->status_size = PAGE_ALIGN(DLN_RING_AT + ring_size *
@@ -134,12 +185,13 @@ static int dln_setup(struct dln_queue *q, struct deadline_setup *setup)
 
 	setup->slots = count;
 	setup->ring_size = ring_size;
-	setup->features = DLN_FEATURES;
+	setup->features = dln_features(q);
 	setup->shared_size = q->shared_size;
 	setup->slots_offset = DLN_SLOTS_AT;
 	setup->status_offset = q->shared_size;
 	setup->status_size = q->status_size;
 	setup->ring_offset = q->shared_size + DLN_RING_AT;
+	setup->period_min = dln_period_min();
 	return 0;
 }
 
@@ -163,6 +215,7 @@ static long dln_ioctl_setup(struct dln_queue *q, void __user *arg, size_t size)
 	if (!ret) {
 		/* Pairs with dln_ready(): who sees it sees all of the queue. */
 		smp_store_release(&q->count, setup.slots);
+		dln_clock_watch(q);
 	}
 	mutex_unlock(&q->mutex);
 	return ret;
@@ -199,6 +252,33 @@ static long dln_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	default:
 		return -ENOIOCTLCMD;
 	}
+}
+
+static void dln_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct dln_queue *q = file->private_data;
+	const struct deadline_status *status;
+
+	seq_printf(m, "deadline-queue:\t%u\n", q->id);
+	if (!dln_ready(q))
+		return;
+	status = q->status;
+	seq_printf(m, "deadline-clock:\t%d\n", q->clock);
+	seq_printf(m, "deadline-slots:\t%u\n", q->count);
+	seq_printf(m, "deadline-pending:\t%llu\n", dln_waiting(q));
+#define DLN_SHOW(name) \
+	seq_printf(m, "deadline-" #name ":\t%llu\n", READ_ONCE(status->name))
+	DLN_SHOW(interrupts);
+	DLN_SHOW(expired);
+	DLN_SHOW(moved);
+	DLN_SHOW(dropped);
+	DLN_SHOW(contended);
+	DLN_SHOW(full);
+	DLN_SHOW(doorbells);
+	DLN_SHOW(longest);
+	DLN_SHOW(throttled);
+	DLN_SHOW(clock_sets);
+#undef DLN_SHOW
 }
 
 static int dln_map(struct vm_area_struct *vma, void *from)
@@ -250,5 +330,7 @@ const struct file_operations dln_fops = {
 	.mmap		= dln_mmap,
 	.read_iter	= dln_read_iter,
 	.poll		= dln_poll,
+	.fasync		= dln_fasync,
+	.show_fdinfo	= dln_show_fdinfo,
 	.llseek		= noop_llseek,
 };

@@ -9,11 +9,12 @@
 #include <linux/uio.h>
 #include "ring.h"
 
-bool dln_pending(const struct dln_queue *q)
+/* Entries in the ring */
+u64 dln_waiting(const struct dln_queue *q)
 {
 	u64 tail = READ_ONCE(q->tail);
 
-	return dln_head(q, tail) != tail;
+	return tail - dln_head(q, tail);
 }
 
 /* Move head past one entry and tell its slot; false if the ring is empty. */
@@ -70,6 +71,10 @@ static int dln_deliver(struct dln_queue *q, u32 index, struct iov_iter *to)
 			return 0;
 		expiry.user_data = READ_ONCE(slot->user_data);
 		expiry.deadline = word & ~DEADLINE_WORD_STATE;
+		/* Rounded down as the word was up: never later than that. */
+		if (READ_ONCE(slot->flags) & DEADLINE_SLOT_PERIODIC)
+			expiry.deadline = (word - READ_ONCE(slot->period)) &
+					  ~DEADLINE_WORD_STATE;
 		expiry.expired_at = READ_ONCE(slot->expired_at);
 		expiry.slot = index;
 		expiry.overruns = READ_ONCE(slot->overruns);
@@ -86,6 +91,20 @@ static int dln_deliver(struct dln_queue *q, u32 index, struct iov_iter *to)
 	}
 	dln_put_back(q, index);
 	return 0;
+}
+
+/* Was the clock set since a read(2) last told so? */
+bool dln_clock_news(const struct dln_queue *q)
+{
+	return READ_ONCE(q->clock_sets) != READ_ONCE(q->sets_told);
+}
+
+/* The same, and tell it: of several readers one hears it. */
+static bool dln_tell_clock_set(struct dln_queue *q)
+{
+	u64 sets = READ_ONCE(q->clock_sets);
+
+	return dln_clock_news(q) && xchg(&q->sets_told, sets) != sets;
 }
 
 /* Returns bytes delivered, 0 if nothing has expired, -EFAULT or -EINTR. */
@@ -122,10 +141,13 @@ ssize_t dln_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		ret = dln_consume(q, to);
 		if (ret)
 			return ret;
+		if (dln_tell_clock_set(q))
+			return -ECANCELED;
 		if ((iocb->ki_filp->f_flags & O_NONBLOCK) ||
 		    (iocb->ki_flags & IOCB_NOWAIT))
 			return -EAGAIN;
-		ret = wait_event_interruptible(q->wait, dln_pending(q));
+		ret = wait_event_interruptible(q->wait, dln_waiting(q) ||
+					       dln_clock_news(q));
 		if (ret)
 			return ret;
 	}

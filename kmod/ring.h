@@ -34,11 +34,11 @@ static inline void __dln_post(struct dln_queue *q, struct dln_node *node,
 			      u32 index)
 {
 	u64 tail = q->tail;
-	u64 head;
+	u64 waiting;
 
 	/* [post]: the swap was a full barrier, being a successful cmpxchg(). */
-	head = dln_head(q, tail);
-	if (node->position - head < tail - head)
+	waiting = tail - READ_ONCE(q->header->head);
+	if (waiting <= q->ring_size && tail - node->position <= waiting)
 		return;
 	WRITE_ONCE(q->ring[tail & (q->ring_size - 1)].slot, index);
 	node->position = tail;

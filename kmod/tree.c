@@ -48,6 +48,7 @@ static struct rb_node **dln_place(struct dln_queue *q, u64 key,
 
 void __dln_enqueue(struct dln_queue *q, struct dln_node *node, u64 key)
 {
+	struct deadline_slot *slot = &q->slots[node - q->nodes];
 	struct rb_node **link, *parent;
 
 	if (node->key)
@@ -59,5 +60,6 @@ void __dln_enqueue(struct dln_queue *q, struct dln_node *node, u64 key)
 	q->last = node;
 	if (!q->first || key < q->first->key)
 		q->first = node;
-	WRITE_ONCE(q->slots[node - q->nodes].queued, key);
+	WRITE_ONCE(slot->phase, 0);
+	WRITE_ONCE(slot->queued, key & ~DEADLINE_WORD_STATE);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Waking those who sleep: readers and pollers, and a registered eventfd. Once
- * per interrupt or doorbell that posted, after q->lock is dropped.
+ * Waking those who sleep, or must be interrupted: readers and pollers, a
+ * registered eventfd, a signal. Once per interrupt or doorbell that posted, after
+ * q->lock is dropped.
  */
 #include <linux/err.h>
 #include <linux/eventfd.h>
@@ -9,6 +10,64 @@
 #include <linux/rcupdate.h>
 #include "compat.h"
 #include "dln.h"
+#include "trace.h"
+
+static void dln_wake_sleepers(struct dln_queue *q, __poll_t events)
+{
+	struct eventfd_ctx *eventfd;
+
+	/* [wake] is the smp_mb() in wq_has_sleeper(). */
+	if (wq_has_sleeper(&q->wait))
+		wake_up_poll(&q->wait, events);
+
+	if (!rcu_access_pointer(q->eventfd))
+		return;
+	rcu_read_lock();
+	eventfd = rcu_dereference(q->eventfd);
+	if (eventfd)
+		eventfd_signal(eventfd);
+	rcu_read_unlock();
+}
+
+/* The core walks through a whole process group: not in an interrupt. */
+static bool dln_signals_group(const struct dln_queue *q)
+{
+	struct fown_struct *owner = file_f_owner(q->file);
+
+	return owner && READ_ONCE(owner->pid_type) > PIDTYPE_TGID;
+}
+
+static void dln_group_work(struct work_struct *work)
+{
+	struct dln_queue *q = container_of(work, struct dln_queue, group_work);
+
+	kill_fasync(&q->fasync, SIGIO, POLL_IN);
+}
+
+static void dln_signal(struct dln_queue *q)
+{
+	if (!xchg(&q->signal, false) || !READ_ONCE(q->fasync))
+		return;
+	if (dln_signals_group(q))
+		schedule_work(&q->group_work);
+	else
+		kill_fasync(&q->fasync, SIGIO, POLL_IN);
+}
+
+static void dln_wake_now(struct dln_queue *q)
+{
+	bool signal = READ_ONCE(q->signal);
+
+	trace_dln_wake(q, signal);
+	dln_wake_sleepers(q, EPOLLIN | EPOLLRDNORM);
+	if (unlikely(signal))
+		dln_signal(q);
+}
+
+static void dln_wake_irq(struct irq_work *work)
+{
+	dln_wake_now(container_of(work, struct dln_queue, irq_work));
+}
 
 /*
  *	poster				sleeper
@@ -19,27 +78,48 @@
  *
  * Either the poster finds the sleeper or the sleeper finds the entry.
  *
- * From hard interrupt context: the timer is not marked HARD, so PREEMPT_RT runs
- * it, and this, where its sleeping locks may be taken.
+ * All of it may be done in a hard interrupt, except on PREEMPT_RT, where it
+ * takes sleeping locks: there a timer marked HARD leaves it to an irq_work, whose
+ * queueing is a full barrier too.
  */
 void dln_wake(struct dln_queue *q)
 {
-	struct eventfd_ctx *eventfd;
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) && q->mode == HRTIMER_MODE_ABS_HARD)
+		irq_work_queue(&q->irq_work);
+	else
+		dln_wake_now(q);
+}
 
-	/* [wake] is the smp_mb() in wq_has_sleeper(). */
-	if (wq_has_sleeper(&q->wait))
-		wake_up_poll(&q->wait, EPOLLIN | EPOLLRDNORM);
+void dln_wake_clock_set(struct dln_queue *q)
+{
+	WRITE_ONCE(q->clock_sets, q->clock_sets + 1);
+	WRITE_ONCE(q->status->clock_sets, q->clock_sets);
+	dln_wake_sleepers(q, EPOLLPRI);
+}
 
-	rcu_read_lock();
-	eventfd = rcu_dereference(q->eventfd);
+void dln_wake_init(struct dln_queue *q, struct file *file)
+{
+	init_waitqueue_head(&q->wait);
+	init_irq_work(&q->irq_work, dln_wake_irq);
+	INIT_WORK(&q->group_work, dln_group_work);
+	q->file = file;
+}
+
+/* No timer runs any more, and nobody has the file. */
+void dln_wake_release(struct dln_queue *q)
+{
+	struct eventfd_ctx *eventfd = rcu_access_pointer(q->eventfd);
+
+	irq_work_sync(&q->irq_work);
+	cancel_work_sync(&q->group_work);
 	if (eventfd)
-		eventfd_signal(eventfd);
-	rcu_read_unlock();
+		eventfd_ctx_put(eventfd);
 }
 
 __poll_t dln_poll(struct file *file, struct poll_table_struct *table)
 {
 	struct dln_queue *q = file->private_data;
+	__poll_t events = 0;
 
 	/* First: an epoll that begins before SETUP asks for this only once. */
 	poll_wait(file, &q->wait, table);
@@ -47,7 +127,18 @@ __poll_t dln_poll(struct file *file, struct poll_table_struct *table)
 		return EPOLLERR;
 	/* [sleep]; read(2) has its own in wait_event_interruptible(). */
 	smp_mb();
-	return dln_pending(q) ? EPOLLIN | EPOLLRDNORM : 0;
+	if (dln_waiting(q))
+		events |= EPOLLIN | EPOLLRDNORM;
+	if (dln_clock_news(q))
+		events |= EPOLLPRI;
+	return events;
+}
+
+int dln_fasync(int fd, struct file *file, int on)
+{
+	struct dln_queue *q = file->private_data;
+
+	return fasync_helper(fd, file, on, &q->fasync);
 }
 
 long dln_set_eventfd(struct dln_queue *q, int fd)

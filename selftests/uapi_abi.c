@@ -28,7 +28,7 @@ TEST(slot)
 	FIELD(deadline_slot, queued, 32, 8);
 	FIELD(deadline_slot, expired_at, 40, 8);
 	FIELD(deadline_slot, overruns, 48, 4);
-	FIELD(deadline_slot, reserved, 52, 4);
+	FIELD(deadline_slot, phase, 52, 4);
 	FIELD(deadline_slot, owner, 56, 8);
 }
 
@@ -49,7 +49,7 @@ TEST(entry)
 TEST(status)
 {
 	/* Counters may be added behind. */
-	EXPECT_LE(192, (int)sizeof(struct deadline_status));
+	EXPECT_LE(720, (int)sizeof(struct deadline_status));
 	FIELD(deadline_status, tail, 0, 8);
 	FIELD(deadline_status, reserved, 8, 120);
 	FIELD(deadline_status, interrupts, 128, 8);
@@ -60,6 +60,9 @@ TEST(status)
 	FIELD(deadline_status, full, 168, 8);
 	FIELD(deadline_status, doorbells, 176, 8);
 	FIELD(deadline_status, longest, 184, 8);
+	FIELD(deadline_status, throttled, 192, 8);
+	FIELD(deadline_status, clock_sets, 200, 8);
+	FIELD(deadline_status, late, 208, 512);
 }
 
 TEST(expiry)
@@ -74,7 +77,7 @@ TEST(expiry)
 
 TEST(setup)
 {
-	EXPECT_EQ(64, (int)sizeof(struct deadline_setup));
+	EXPECT_EQ(72, (int)sizeof(struct deadline_setup));
 	FIELD(deadline_setup, slots, 0, 4);
 	FIELD(deadline_setup, clock, 4, 4);
 	FIELD(deadline_setup, flags, 8, 4);
@@ -85,6 +88,7 @@ TEST(setup)
 	FIELD(deadline_setup, status_offset, 40, 8);
 	FIELD(deadline_setup, status_size, 48, 8);
 	FIELD(deadline_setup, ring_offset, 56, 8);
+	FIELD(deadline_setup, period_min, 64, 8);
 }
 
 TEST(doorbell)
@@ -97,7 +101,7 @@ TEST(doorbell)
 
 TEST(numbers)
 {
-	EXPECT_EQ(0xC040DE00u, DEADLINE_IOC_SETUP);
+	EXPECT_EQ(0xC048DE00u, DEADLINE_IOC_SETUP);
 	EXPECT_EQ(0x4010DE01u, DEADLINE_IOC_DOORBELL);
 	EXPECT_EQ(0x0000DE02u, DEADLINE_IOC_RING);
 	EXPECT_EQ(0x0000DE03u, DEADLINE_IOC_EVENTFD);

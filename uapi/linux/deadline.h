@@ -35,15 +35,18 @@
  * @slack: How many ns later than its deadline the slot may expire. Zero unless
  *	DEADLINE_FEATURE_SLACK. Program, while the slot is not armed.
  * @flags: DEADLINE_SLOT_* that the features allow. Program, while not armed.
- * @period: Nanoseconds between expiries, zero for one expiry. Zero unless
- *	DEADLINE_FEATURE_PERIODIC. Program, while not armed.
+ * @period: With DEADLINE_SLOT_PERIODIC: nanoseconds between expiries. Less than
+ *	deadline_setup.period_min is refused by the doorbell, and raised to that
+ *	where none was rung. Program, while not armed.
  * @queued: The time for which the kernel has planned its next look at the slot,
  *	DEADLINE_QUEUED_NEVER if it has not. Kernel.
  * @expired_at: The queue's clock when the slot last expired, in ns; valid for
  *	whoever sees DEADLINE_WORD_EXPIRED. Within one interrupt the clock is
  *	read once for up to 16 expiries, before them. Kernel.
- * @overruns: Periods that passed unseen before the last expiry. Kernel.
- * @reserved: Zero.
+ * @overruns: Periods that passed before the last expiry without one of their own
+ *	that was consumed; at most INT_MAX. Kernel.
+ * @phase: By how many ns, 0 to 15, the deadline of a periodic slot is rounded
+ *	up, so that no period is longer than the others. Kernel.
  * @owner: The program's, or its library's. Never looked at.
  */
 struct deadline_slot {
@@ -55,12 +58,13 @@ struct deadline_slot {
 	__aligned_u64 queued;
 	__aligned_u64 expired_at;
 	__u32 overruns;
-	__u32 reserved;
+	__u32 phase;
 	__aligned_u64 owner;
 };
 
 /* deadline_slot.flags; each needs the feature bit of its name */
-#define DEADLINE_SLOT_SIGNAL	((__u32)1)
+#define DEADLINE_SLOT_SIGNAL	((__u32)1)	/* its expiry signals */
+#define DEADLINE_SLOT_PERIODIC	((__u32)2)	/* it goes on, by its @period */
 
 /**
  * struct deadline_header - what the program writes beside its slots
@@ -95,7 +99,12 @@ struct deadline_entry {
  * @contended: Looks that lost every swap and were put off a little.
  * @full: Interrupts that ended with their budget spent and slots still due.
  * @doorbells: Slots named in doorbells.
- * @longest: The longest interrupt in ns, clock reads 16 looks apart.
+ * @longest: The longest interrupt in ns, entry and wake-ups not counted.
+ * @throttled: Interrupts after which the queue had to pause, because its user's
+ *	interrupts, or those of all users, had their share of the CPU.
+ * @clock_sets: Times that the queue's clock was set.
+ * @late: Expiries in interrupts by lateness: late[n] counts those of at least
+ *	2^n and less than 2^(n+1) ns; late[0] has those of 0 as well.
  */
 struct deadline_status {
 	__aligned_u64 tail;
@@ -108,12 +117,16 @@ struct deadline_status {
 	__aligned_u64 full;
 	__aligned_u64 doorbells;
 	__aligned_u64 longest;
+	__aligned_u64 throttled;
+	__aligned_u64 clock_sets;
+	__aligned_u64 late[64];
 };
 
 /**
  * struct deadline_expiry - one expiry as read(2) delivers it
  * @user_data: The slot's.
- * @deadline: The deadline that expired, as the word had it.
+ * @deadline: The deadline that expired, as the word had it; of a periodic slot
+ *	the one that passed last, that is the word's less the period.
  * @expired_at: When it expired, on the queue's clock.
  * @slot: The slot's number.
  * @overruns: The slot's.
@@ -152,6 +165,7 @@ struct deadline_expiry {
  * @status_offset: Out: offset at which to map the status, read-only.
  * @status_size: Out: bytes to map there: the status, the ring.
  * @ring_offset: Out: offset of the first ring entry.
+ * @period_min: Out: the smallest period, in ns.
  *
  * What is marked "out" only must be zero on the way in. The structure may grow;
  * its size is part of the ioctl number, and what this kernel does not know of a
@@ -168,6 +182,7 @@ struct deadline_setup {
 	__aligned_u64 status_offset;
 	__aligned_u64 status_size;
 	__aligned_u64 ring_offset;
+	__aligned_u64 period_min;
 };
 
 /**
