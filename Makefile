@@ -7,8 +7,10 @@
 #	make check		all tests
 #	make costs		what each operation costs, exactly
 #	make modules		deadline.ko for the kernel in KDIR
-#	make modules_install
-#	make install		library and headers, below DESTDIR and PREFIX
+#	make modules_install	where modprobe finds it, below INSTALL_MOD_PATH
+#	make install		all else, below DESTDIR: to PREFIX the library, the
+#				man page and what loads the module at boot; to
+#				SRCDIR the module's sources, for dkms
 #	make uninstall
 
 VERSION := 0.1.0
@@ -75,32 +77,57 @@ ready:
 	tools/deps
 	$(MAKE) -s all
 
-# What programs need to be built with the library; the module has its own
-# modules_install.
+# All of user space: what programs are built with, the man page, what udev and
+# systemd read at boot, and the sources from which dkms builds the module for
+# each kernel.  A module that is built here has modules_install instead.
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
-installed_headers := deadline.h deadline_inline.h linux/deadline.h
-installed_libraries := libdeadline.a libdeadline.so libdeadline.so.0
+SRCDIR ?= /usr/src
+headers := lib/deadline.h lib/deadline_inline.h
+include := $(DESTDIR)$(PREFIX)/include
+libdir := $(DESTDIR)$(LIBDIR)
+man4 := $(DESTDIR)$(PREFIX)/share/man/man4
+# Where udev and systemd look, whatever LIBDIR is
+rules := $(DESTDIR)$(PREFIX)/lib/udev/rules.d
+load := $(DESTDIR)$(PREFIX)/lib/modules-load.d
+dkms := $(DESTDIR)$(SRCDIR)/deadline-$(VERSION)
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/include/linux \
-		$(DESTDIR)$(LIBDIR)/pkgconfig
-	install -m 644 lib/deadline.h lib/deadline_inline.h \
-		$(DESTDIR)$(PREFIX)/include
-	install -m 644 uapi/linux/deadline.h $(DESTDIR)$(PREFIX)/include/linux
-	install -m 644 $(lib_static) $(lib_shared).0 $(DESTDIR)$(LIBDIR)
-	ln -sf libdeadline.so.0 $(DESTDIR)$(LIBDIR)/libdeadline.so
+	install -d $(include)/linux $(libdir)/pkgconfig $(man4) $(rules) \
+		$(load) $(dkms)/kmod $(dkms)/uapi/linux $(dkms)/LICENSES
+	install -m 644 $(headers) $(include)
+	install -m 644 uapi/linux/deadline.h $(include)/linux
+	install -m 644 $(lib_static) $(lib_shared).0 $(libdir)
+	ln -sf libdeadline.so.0 $(libdir)/libdeadline.so
 	sed -e 's,@PREFIX@,$(PREFIX),' -e 's,@LIBDIR@,$(LIBDIR),' \
 		-e 's,@VERSION@,$(VERSION),' lib/deadline.pc.in \
-		> $(DESTDIR)$(LIBDIR)/pkgconfig/deadline.pc
+		> $(libdir)/pkgconfig/deadline.pc
+	install -m 644 uapi/deadline.4 $(man4)
+	install -m 644 kmod/60-deadline.rules $(rules)
+	install -m 644 kmod/modules-load.conf $(load)/deadline.conf
+	install -m 644 Kbuild $(dkms)
+	install -m 644 $(wildcard kmod/*.[ch]) $(dkms)/kmod
+	install -m 644 uapi/linux/deadline.h $(dkms)/uapi/linux
+	install -m 644 LICENSES/GPL-2.0 LICENSES/Linux-syscall-note \
+		$(dkms)/LICENSES
+	sed 's,@VERSION@,$(VERSION),' kmod/dkms.conf.in > $(dkms)/dkms.conf
 
 uninstall:
-	rm -f $(installed_headers:%=$(DESTDIR)$(PREFIX)/include/%) \
-		$(installed_libraries:%=$(DESTDIR)$(LIBDIR)/%) \
-		$(DESTDIR)$(LIBDIR)/pkgconfig/deadline.pc
+	rm -f $(headers:lib/%=$(include)/%) $(include)/linux/deadline.h
+	rm -f $(libdir)/libdeadline.a $(libdir)/libdeadline.so \
+		$(libdir)/libdeadline.so.0 $(libdir)/pkgconfig/deadline.pc
+	rm -f $(man4)/deadline.4 $(rules)/60-deadline.rules $(load)/deadline.conf
+	rm -rf $(dkms)
 
-modules modules_install:
+modules:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+
+# The headers of a distribution lack the System.map without which kbuild leaves
+# depmod out; INSTALL_MOD_PATH is kbuild's DESTDIR.
+modules_install:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+	PATH="$$PATH:/sbin"; release=$$(modinfo -F vermagic deadline.ko) && \
+		depmod $(INSTALL_MOD_PATH:%=-b "%") "$${release%% *}"
 
 clean:
 	rm -rf build
