@@ -90,12 +90,14 @@ static void dln_clock_set(struct work_struct *work)
 	}
 	mutex_unlock(&dln_settable_mutex);
 }
+
 static DECLARE_WORK(dln_clock_work, dln_clock_set);
 
 static void dln_clock_irq(struct irq_work *work)
 {
 	schedule_work(&dln_clock_work);
 }
+
 static DEFINE_IRQ_WORK(dln_clock_irq_work, dln_clock_irq);
 
 /*

@@ -57,9 +57,10 @@ static bool __dln_repeat(struct dln_queue *q, struct dln_node *node, u64 word,
 	if (try_cmpxchg(&slot->word, &word,
 			due | DEADLINE_WORD_ARMED | DEADLINE_WORD_EXPIRED |
 			(word & DEADLINE_WORD_WAKE))) {
-		if (due != DEADLINE_TIME_NEVER)
+		if (due != DEADLINE_TIME_NEVER) {
 			__dln_enqueue(q, node, dln_key(slot, due));
-		WRITE_ONCE(slot->phase, due - next);
+			WRITE_ONCE(slot->phase, due - next);
+		}
 		return true;
 	}
 
@@ -178,7 +179,9 @@ static __always_inline bool __dln_examine_due(struct dln_queue *q,
 	struct deadline_slot *slot = &q->slots[index];
 	u64 word, due;
 
+	/* [look], and acquire, as above */
 	smp_store_mb(slot->queued, DEADLINE_QUEUED_NEVER);
+	/* Acquire: flags belong to this very arm. */
 	word = smp_load_acquire(&slot->word);
 	due = word & ~DEADLINE_WORD_STATE;
 	if (likely((word & DEADLINE_WORD_ARMED) && due <= now &&
@@ -221,9 +224,11 @@ void __dln_program(struct dln_queue *q)
 	when = node->key;
 	if (when >= q->programmed || when > KTIME_MAX)
 		return;
-	q->programmed = when;
-	/* The host's time; no clock is ever at 0, so that is "at once". */
-	when = max_t(s64, when - q->offset, 0);
+	/* The host's clock may be behind the namespace's, or ahead of it. */
+	when -= min_t(s64, when, q->offset);
+	if (when > KTIME_MAX)
+		return;
+	q->programmed = node->key;
 	hrtimer_start(&q->timer, ns_to_ktime(when), q->mode);
 }
 
@@ -260,10 +265,11 @@ static __always_inline struct dln_node *__dln_take(struct dln_queue *q, u64 now)
 
 /*
  * Nobody has work to be kept from, so look at what is planned for later: each
- * slot that was cancelled or moved since is an interrupt less.
+ * slot that was cancelled or moved since is an interrupt less. Returns how many
+ * looks the budget has seen.
  */
-static void __dln_sweep(struct dln_queue *q, u64 now, u64 start,
-			unsigned int looks)
+static unsigned int __dln_sweep(struct dln_queue *q, u64 now, u64 start,
+				unsigned int looks)
 {
 	struct dln_node *node, *next;
 	struct deadline_slot *slot;
@@ -281,6 +287,7 @@ static void __dln_sweep(struct dln_queue *q, u64 now, u64 start,
 		    dln_key(slot, due) != node->key)
 			__dln_look(q, node, now);
 	}
+	return looks;
 }
 
 /*
@@ -325,7 +332,7 @@ static __always_inline void dln_serve(struct dln_queue *q,
 		q->programmed = DEADLINE_QUEUED_NEVER;
 	if (reason == DLN_RESUME)
 		q->paused = false;
-	if (q->paused)
+	if (q->paused && reason != DLN_CLOCK_SET)
 		goto unlock;
 
 	start = ktime_get_ns();
@@ -350,12 +357,13 @@ static __always_inline void dln_serve(struct dln_queue *q,
 	dln_count(&q->status->interrupts, reason != DLN_CLOCK_SET);
 	dln_count(&q->status->expired, looks - futile);
 	if (reason == DLN_CLOCK_SET ||
-	    (looks == futile && is_idle_task(current)))
-		__dln_sweep(q, now, start, looks);
-
+	    (looks == futile && is_idle_task(current))) {
+		looks = __dln_sweep(q, now, start, looks);
+		end = ktime_get_ns();
+	}
 	if (end - start > q->status->longest)
 		WRITE_ONCE(q->status->longest, end - start);
-	if (looks >= DLN_BATCH || dln_thick(start))
+	if (dln_thick(start) || looks >= DLN_BATCH)
 		share = dln_charge(q->user, start);
 	if (unlikely(share)) {
 		dln_count(&q->status->throttled, 1);

@@ -266,19 +266,16 @@ static void dln_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "deadline-clock:\t%d\n", q->clock);
 	seq_printf(m, "deadline-slots:\t%u\n", q->count);
 	seq_printf(m, "deadline-pending:\t%llu\n", dln_waiting(q));
-#define DLN_SHOW(name) \
-	seq_printf(m, "deadline-" #name ":\t%llu\n", READ_ONCE(status->name))
-	DLN_SHOW(interrupts);
-	DLN_SHOW(expired);
-	DLN_SHOW(moved);
-	DLN_SHOW(dropped);
-	DLN_SHOW(contended);
-	DLN_SHOW(full);
-	DLN_SHOW(doorbells);
-	DLN_SHOW(longest);
-	DLN_SHOW(throttled);
-	DLN_SHOW(clock_sets);
-#undef DLN_SHOW
+	seq_printf(m, "deadline-interrupts:\t%llu\n", status->interrupts);
+	seq_printf(m, "deadline-expired:\t%llu\n", status->expired);
+	seq_printf(m, "deadline-moved:\t%llu\n", status->moved);
+	seq_printf(m, "deadline-dropped:\t%llu\n", status->dropped);
+	seq_printf(m, "deadline-contended:\t%llu\n", status->contended);
+	seq_printf(m, "deadline-full:\t%llu\n", status->full);
+	seq_printf(m, "deadline-doorbells:\t%llu\n", status->doorbells);
+	seq_printf(m, "deadline-longest:\t%llu\n", status->longest);
+	seq_printf(m, "deadline-throttled:\t%llu\n", status->throttled);
+	seq_printf(m, "deadline-clock_sets:\t%llu\n", status->clock_sets);
 }
 
 static int dln_map(struct vm_area_struct *vma, void *from)
