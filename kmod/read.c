@@ -73,7 +73,8 @@ static int dln_deliver(struct dln_queue *q, u32 index, struct iov_iter *to)
 		expiry.deadline = word & ~DEADLINE_WORD_STATE;
 		/* Rounded down as the word was up: never later than that. */
 		if (READ_ONCE(slot->flags) & DEADLINE_SLOT_PERIODIC)
-			expiry.deadline = (word - READ_ONCE(slot->period)) &
+			expiry.deadline = (expiry.deadline -
+					   READ_ONCE(slot->period)) &
 					  ~DEADLINE_WORD_STATE;
 		expiry.expired_at = READ_ONCE(slot->expired_at);
 		expiry.slot = index;

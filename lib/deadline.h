@@ -57,9 +57,11 @@ struct deadline_options {
  * struct deadline_record - one expiry
  * @slot: The slot that expired.
  * @user_data: As given to deadline_slot_alloc().
- * @when: The deadline, ns, rounded up to 16.
+ * @when: The deadline, ns, rounded up to 16; of a periodic slot the one that
+ *	passed last.
  * @expired_at: When it was seen to be due, ns; never before @when.
- * @overruns: Periods that passed unseen before (0 for one-shot slots).
+ * @overruns: Periods that passed before it without an expiry that was reaped, at
+ *	most INT_MAX (0 for one-shot slots).
  */
 struct deadline_record {
 	deadline_slot *slot;
@@ -161,7 +163,8 @@ int deadline_queue_stats(deadline_queue *queue,
 			 struct deadline_stats *ret_stats);
 
 /**
- * deadline_slot_alloc() - take a slot of the queue, not armed
+ * deadline_slot_alloc() - take a slot of the queue, not armed, for one expiry,
+ * without slack
  * @user_data: comes back with each of its expiries
  *
  * Return: 0; -ENOSPC if all are taken; -ECHILD.
@@ -175,6 +178,26 @@ int deadline_slot_alloc(deadline_queue *queue, uint64_t user_data,
  * Nobody may use the slot any more. An expiry not yet reaped is gone.
  */
 void deadline_slot_free(deadline_slot *slot);
+
+/**
+ * deadline_slot_set_slack() - let it expire up to @ns late, from the next arm on
+ *
+ * Deadlines with slack share wake-ups: one that is taken anyway expires them early
+ * in their slack, never before their deadline. Owner only.
+ * Return: 0; -EBUSY while it is armed; -ECHILD.
+ */
+int deadline_slot_set_slack(deadline_slot *slot, uint32_t ns);
+
+/**
+ * deadline_slot_set_period() - have it expire every @ns, from the next arm on
+ * @ns: 0 = once; at least what the backend allows, the module's period_min (10 us)
+ *
+ * An armed periodic slot is running until it is cancelled: it expires at the time
+ * that it was armed for and then at each period from there, exactly. Owner only.
+ * Return: 0; -EINVAL for a period too small, or beyond INT64_MAX; -EBUSY while it
+ * is armed; -ECHILD.
+ */
+int deadline_slot_set_period(deadline_slot *slot, uint64_t ns);
 
 /**
  * deadline_slot_arm() - start a deadline
@@ -209,8 +232,9 @@ int deadline_slot_arm_many(deadline_slot *const *slots, unsigned int n,
 int deadline_slot_move(deadline_slot *slot, uint64_t when);
 
 /**
- * deadline_slot_cancel() - it will not expire
+ * deadline_slot_cancel() - it will not expire any more
  *
+ * What a periodic slot expired before and nobody reaped is still delivered.
  * Anyone who knows that the slot is not freed. Async-signal-safe. Never a
  * system call. Return: 1 won, 0 already over, -ECHILD.
  */

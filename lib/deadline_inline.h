@@ -49,6 +49,17 @@ DEADLINE_ALWAYS_ uint64_t deadline_top_(uint64_t when)
 	return (top < when ? DEADLINE_NEVER : top) | DEADLINE_WORD_STATE;
 }
 
+/* Slack and flags, which lie side by side: zero for most slots */
+DEADLINE_ALWAYS_ __u64 deadline_special_(const deadline_slot *slot)
+{
+	__u64 special;
+
+	__builtin_memcpy(&special, (const char *)slot +
+			 offsetof(struct deadline_slot, slack),
+			 sizeof(special));
+	return special;
+}
+
 DEADLINE_INLINE
 int deadline_slot_arm(deadline_slot *slot, uint32_t flags, uint64_t when)
 {
@@ -56,7 +67,7 @@ int deadline_slot_arm(deadline_slot *slot, uint32_t flags, uint64_t when)
 	uint64_t top = deadline_top_(when);
 
 	if ((old & DEADLINE_WORD_ARMED) || !slot->owner ||
-	    flags != slot->flags ||
+	    (flags | deadline_special_(slot)) ||
 	    !deadline_swap_(&slot->word, &old,
 			    top - DEADLINE_WORD_STATE + DEADLINE_WORD_ARMED))
 		return deadline_slot_arm_slow_(slot, flags, when);
@@ -82,7 +93,7 @@ DEADLINE_INLINE int deadline_slot_move(deadline_slot *slot, uint64_t when)
 	return 1;
 }
 
-/* Swap ARMED for @state. */
+/* Swap ARMED for @state; an expiry of a periodic slot from before stays. */
 DEADLINE_ALWAYS_ int deadline_end_(deadline_slot *slot, __u64 state)
 {
 	__u64 old = __atomic_load_n(&slot->word, __ATOMIC_RELAXED);
@@ -91,7 +102,8 @@ DEADLINE_ALWAYS_ int deadline_end_(deadline_slot *slot, __u64 state)
 		if (!(old & DEADLINE_WORD_ARMED))
 			return deadline_slot_over_(slot);
 	} while (!deadline_swap_(&slot->word, &old,
-				 (old & ~DEADLINE_WORD_STATE) | state));
+				 (old & ~(DEADLINE_WORD_ARMED |
+					  DEADLINE_WORD_WAKE)) | state));
 	return 1;
 }
 

@@ -42,6 +42,7 @@ extern const struct backend backend_thread;
  * @ring: in @status' mapping
  * @count: slots
  * @ring_size: entries of @ring, a power of two
+ * @period_min: the smallest period, ns
  * @shared_size: bytes mapped at @header
  * @status_size: bytes mapped at @status
  * @backend: who serves it
@@ -62,6 +63,7 @@ struct deadline_queue {
 	struct deadline_entry *ring;
 	uint32_t count;
 	uint32_t ring_size;
+	uint64_t period_min;
 	size_t shared_size;
 	size_t status_size;
 	const struct backend *backend;

@@ -14,7 +14,8 @@ static int kernel_open(struct deadline_queue *queue, uint32_t slots)
 	struct deadline_setup setup = {
 		.slots = slots,
 		.clock = CLOCK_MONOTONIC,
-		.features = DEADLINE_FEATURE_WORD,
+		.features = DEADLINE_FEATURE_WORD | DEADLINE_FEATURE_SLACK |
+			    DEADLINE_FEATURE_PERIODIC,
 	};
 	void *shared, *status;
 	int fd, ret;
@@ -46,6 +47,7 @@ static int kernel_open(struct deadline_queue *queue, uint32_t slots)
 	queue->ring = status + (setup.ring_offset - setup.status_offset);
 	queue->count = setup.slots;
 	queue->ring_size = setup.ring_size;
+	queue->period_min = setup.period_min;
 	queue->shared_size = setup.shared_size;
 	queue->status_size = setup.status_size;
 	return 0;

@@ -135,6 +135,13 @@ static bool claim(struct deadline_slot *slot, struct deadline_record *record)
 		record->user_data = __atomic_load_n(&slot->user_data,
 						    __ATOMIC_RELAXED);
 		record->when = word & ~DEADLINE_WORD_STATE;
+		/* Rounded down as the word was up: never later than that. */
+		if (__atomic_load_n(&slot->flags, __ATOMIC_RELAXED) &
+		    DEADLINE_SLOT_PERIODIC)
+			record->when = (record->when -
+					__atomic_load_n(&slot->period,
+							__ATOMIC_RELAXED)) &
+				       ~DEADLINE_WORD_STATE;
 		record->expired_at = __atomic_load_n(&slot->expired_at,
 						     __ATOMIC_RELAXED);
 		record->overruns = __atomic_load_n(&slot->overruns,

@@ -23,7 +23,6 @@ static int arm_word(deadline_slot *slot, uint32_t flags, uint64_t when)
 
 	if (!slot->owner)
 		return -ECHILD;
-	/* No flag has its feature yet. */
 	if (flags)
 		return -EINVAL;
 	do {
@@ -32,6 +31,10 @@ static int arm_word(deadline_slot *slot, uint32_t flags, uint64_t when)
 	} while (!deadline_swap_(&slot->word, &old,
 				 top - DEADLINE_WORD_STATE +
 				 DEADLINE_WORD_ARMED));
+	if (slot->slack > DEADLINE_NEVER - top)
+		top = DEADLINE_NEVER;
+	else
+		top += slot->slack;
 	/* [arm]: see deadline_swap_(). */
 	return __atomic_load_n(&slot->queued, __ATOMIC_SEQ_CST) > top;
 }
@@ -105,6 +108,38 @@ int deadline_slot_arm_many(deadline_slot *const *slots, unsigned int n,
 	return ret;
 }
 
+/* May its owner change the slot now? */
+static int check_idle(const deadline_slot *slot)
+{
+	if (!slot->owner)
+		return -ECHILD;
+	return __atomic_load_n(&slot->word, __ATOMIC_RELAXED) &
+	       DEADLINE_WORD_ARMED ? -EBUSY : 0;
+}
+
+int deadline_slot_set_slack(deadline_slot *slot, uint32_t ns)
+{
+	int ret = check_idle(slot);
+
+	if (!ret)
+		__atomic_store_n(&slot->slack, ns, __ATOMIC_RELAXED);
+	return ret;
+}
+
+int deadline_slot_set_period(deadline_slot *slot, uint64_t ns)
+{
+	int ret = check_idle(slot);
+
+	if (ret)
+		return ret;
+	if (ns && (ns < slot_queue(slot)->period_min || ns > INT64_MAX))
+		return -EINVAL;
+	__atomic_store_n(&slot->period, ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->flags, ns ? DEADLINE_SLOT_PERIODIC : 0,
+			 __ATOMIC_RELAXED);
+	return 0;
+}
+
 const deadline_word *deadline_slot_word(const deadline_slot *slot)
 {
 	return (const deadline_word *)&slot->word;
@@ -150,6 +185,8 @@ void deadline_slot_free(deadline_slot *slot)
 	while (!deadline_swap_(&slot->word, &old, old & ~DEADLINE_WORD_STATE))
 		;
 	slot->owner = 0;
+	__atomic_store_n(&slot->slack, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->flags, 0, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&queue->lock);
 	__atomic_store_n(&slot->user_data, (uintptr_t)queue->free,
 			 __ATOMIC_RELAXED);

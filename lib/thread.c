@@ -18,6 +18,9 @@
 #include <unistd.h>
 #include "thread.h"
 
+/* As the module has it, if nobody says otherwise */
+#define PERIOD_MIN	10000
+
 /*
  * Make the eventfd readable. First the write, then the word of it: what is
  * readable is soon told to be, and who is told reads it once more at worst.
@@ -50,7 +53,7 @@ static void serve_doorbells(struct server *server)
 					    __ATOMIC_SEQ_CST);
 	struct deadline_queue *queue = server->queue;
 	struct node *node;
-	uint64_t due, now;
+	uint64_t due, key, now;
 	uint32_t index;
 
 	while (next) {
@@ -62,12 +65,13 @@ static void serve_doorbells(struct server *server)
 		due = __atomic_load_n(&queue->slots[index].word,
 				      __ATOMIC_SEQ_CST) & ~DEADLINE_WORD_STATE;
 		count(&queue->status->doorbells);
+		key = look_key(&queue->slots[index], due);
 		if (due == DEADLINE_TIME_NEVER ||
-		    (node->place && node->key <= due))
+		    (node->place && node->key <= key))
 			continue;
 		now = deadline_now();
 		if (due > now)
-			look_enqueue(server, node, due);
+			look_enqueue(server, node, key);
 		else
 			look_at(server, index, now);
 	}
@@ -78,7 +82,7 @@ static void serve_due(struct server *server)
 	uint64_t now = deadline_now();
 	struct node *node;
 
-	while ((node = look_first(server)) && node->key <= now)
+	while ((node = look_first(server)) && look_due(server, node, now))
 		look_at(server, node - server->nodes, now);
 }
 
@@ -181,6 +185,7 @@ static int thread_open(struct deadline_queue *queue, uint32_t slots)
 	server->queue = queue;
 	queue->server = server;
 	queue->count = slots;
+	queue->period_min = PERIOD_MIN;
 	queue->ring_size = 1;
 	while (queue->ring_size < slots)
 		queue->ring_size *= 2;

@@ -55,6 +55,9 @@ struct server {
 
 /* look.c; all in the server's thread */
 struct node *look_first(const struct server *server);
+bool look_due(const struct server *server, const struct node *node,
+	      uint64_t now);
+uint64_t look_key(const struct deadline_slot *slot, uint64_t due);
 void look_enqueue(struct server *server, struct node *node, uint64_t key);
 void look_at(struct server *server, uint32_t index, uint64_t now);
 

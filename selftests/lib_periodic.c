@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Periodic slots and slots with slack through the library, on either backend:
+ * what the setters refuse, that no period is lost, doubled or early, and that
+ * slack saves wake-ups. What the kernel does in detail: uapi_periodic, uapi_slack.
+ */
+#include "library.h"
+
+#define FAR (deadline_in(1000 * SECOND))
+/* No multiple of 16 */
+#define PERIOD 200003ull
+
+TEST_F(lib, refused)
+{
+	deadline_slot *slot = self->slots[0];
+
+	EXPECT_EQ(-EINVAL, deadline_slot_set_period(slot, 1));
+	EXPECT_EQ(-EINVAL, deadline_slot_set_period(slot, 9999));
+	EXPECT_EQ(-EINVAL, deadline_slot_set_period(slot, 1ull << 63));
+	EXPECT_EQ(0, deadline_slot_set_period(slot, 10000));
+	EXPECT_EQ(0, deadline_slot_set_period(slot, 0));
+	EXPECT_EQ(0, deadline_slot_set_slack(slot, UINT32_MAX));
+	ASSERT_EQ(0, deadline_slot_arm(slot, 0, FAR));
+	EXPECT_EQ(-EBUSY, deadline_slot_set_period(slot, 0));
+	EXPECT_EQ(-EBUSY, deadline_slot_set_slack(slot, 0));
+	EXPECT_EQ(1, deadline_slot_cancel(slot));
+	EXPECT_EQ(0, deadline_slot_set_period(slot, 10000));
+	EXPECT_EQ(0, deadline_slot_set_slack(slot, 0));
+}
+
+/* Reaped and overrun together are the periods that passed, each at its time. */
+TEST_F(lib, each_period)
+{
+	uint64_t start = deadline_in(5 * MS) & ~15ull, passed = 0, exact;
+	unsigned long i, n = rounds(500), early = 0, wrong = 0;
+	deadline_slot *slot = self->slots[3];
+	struct deadline_record record;
+
+	ASSERT_EQ(0, deadline_slot_set_period(slot, PERIOD));
+	ASSERT_EQ(0, deadline_slot_arm(slot, 0, start));
+	for (i = 0; i < n; i++) {
+		ASSERT_EQ(1, reap_one(self->queue, &record));
+		ASSERT_EQ(slot, record.slot);
+		passed += record.overruns + 1;
+		exact = start + (passed - 1) * PERIOD;
+		wrong += record.when + 16 <= exact || record.when >= exact + 16;
+		early += record.expired_at < exact;
+		EXPECT_FALSE(slot_is_over(slot));
+	}
+	EXPECT_EQ(0, wrong);
+	EXPECT_EQ(0, early);
+	EXPECT_EQ(1, deadline_slot_cancel(slot));
+	EXPECT_TRUE(slot_is_over(slot));
+	EXPECT_EQ(0, deadline_slot_cancel(slot));
+}
+
+/* What expired before the cancel is delivered, once; and no more comes. */
+TEST_F(lib, cancelled_with_an_expiry)
+{
+	deadline_slot *slot = self->slots[3];
+	struct deadline_record record;
+
+	ASSERT_EQ(0, deadline_slot_set_period(slot, 500 * SECOND));
+	ASSERT_EQ(0, deadline_slot_arm(slot, 0, 1));
+	ASSERT_EQ(0, deadline_queue_wait(self->queue, DEADLINE_NEVER));
+	ASSERT_EQ(1, deadline_slot_cancel(slot));
+	ASSERT_EQ(1, deadline_queue_reap(self->queue, &record, 1));
+	EXPECT_EQ(slot, record.slot);
+	EXPECT_EQ(0, deadline_queue_reap(self->queue, &record, 1));
+	EXPECT_EQ(0, deadline_slot_set_period(slot, 0));
+	ASSERT_EQ(0, deadline_slot_arm(slot, 0, 1));
+	ASSERT_EQ(1, reap_one(self->queue, &record));
+	EXPECT_EQ(0, record.overruns);
+	EXPECT_TRUE(slot_is_over(slot));
+}
+
+/* A slot that is freed is plain again for whoever gets it next. */
+TEST_F(lib, freed)
+{
+	deadline_slot *slot = self->slots[63];
+	struct deadline_record record;
+
+	ASSERT_EQ(0, deadline_slot_set_period(slot, 500 * SECOND));
+	ASSERT_EQ(0, deadline_slot_set_slack(slot, UINT32_MAX));
+	deadline_slot_free(slot);
+	ASSERT_EQ(0, deadline_slot_alloc(self->queue, 63, &self->slots[63]));
+	ASSERT_EQ(slot, self->slots[63]);
+	ASSERT_EQ(0, deadline_slot_arm(slot, 0, deadline_in(MS)));
+	ASSERT_EQ(1, reap_one(self->queue, &record));
+	EXPECT_GT(record.when + 4 * SECOND, record.expired_at);
+	EXPECT_TRUE(slot_is_over(slot));
+}
+
+/* With slack, 63 deadlines wait for the one without, and share its wake-up. */
+TEST_F(lib, slack)
+{
+	uint64_t when = deadline_in(50 * MS), sum = 0;
+	struct deadline_record record;
+	struct deadline_stats before;
+	int i;
+
+	for (i = 0; i < 63; i++) {
+		ASSERT_EQ(0, deadline_slot_set_slack(self->slots[i],
+						     4 * SECOND));
+		ASSERT_EQ(0, deadline_slot_arm(self->slots[i], 0, when - i));
+	}
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[63], 0, when + 1000));
+	doorbells(self->queue, 64);
+	before = stats_of(self->queue);
+	for (i = 0; i < 64; i++) {
+		ASSERT_EQ(1, reap_one(self->queue, &record));
+		EXPECT_LE(record.when, record.expired_at);
+		EXPECT_LE(when + 1000, record.expired_at);
+		sum += record.user_data;
+	}
+	EXPECT_EQ(64 * 63 / 2, sum);
+	/* One if all were planned in time */
+	if (deadline_now() < when + SECOND)
+		EXPECT_GE(before.interrupts + 2, stats_of(self->queue).interrupts);
+}
+
+TEST_HARNESS_MAIN
