@@ -20,7 +20,7 @@
  *
  * An expiry that nobody has consumed yet becomes one of the new one's overruns.
  * It is claimed for that before its stamps are written over, so that no consumer
- * owns one expiry with the stamps of another.
+ * owns one expiry with the stamps of another (selftests/model/periodic.pml).
  */
 static bool __dln_repeat(struct dln_queue *q, struct dln_node *node, u64 word,
 			 u64 now)
