@@ -33,7 +33,7 @@ all: $(lib_static) $(lib_shared) $(programs)
 
 build/obj/lib/%.o: lib/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=default -MMD -MP \
+	$(CC) $(ALL_CFLAGS) -fPIC -fno-semantic-interposition -MMD -MP \
 		-DDEADLINE_VERSION='"$(VERSION)"' -c -o $@ $<
 
 $(lib_static): $(lib_objects)

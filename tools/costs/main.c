@@ -55,6 +55,7 @@ int main(int argc, char **argv)
 	if (kernel) {
 		costs_words_exact();
 		costs_wakeups();
+		costs_contexts();
 		costs_crowds();
 	} else {
 		costs_words_in_ns();
