@@ -189,6 +189,23 @@ static u64 dln_spend(struct dln_spent *spent, u64 now, u64 ns,
 	return spent->ns < most ? 0 : spent->window + DLN_WINDOW;
 }
 
+static bool dln_over(const struct dln_spent *spent, u64 now, unsigned int share)
+{
+	return now - spent->window < DLN_WINDOW &&
+	       spent->ns >= DLN_WINDOW / 100 * share;
+}
+
+/*
+ * Is the share of @user, or of all, spent already, before the interrupt that
+ * asks is counted? Then it is to end soon: there may be any number of queues
+ * that are due at one instant. CLOCK_MONOTONIC; irqs are off.
+ */
+bool dln_spent(const struct dln_user *user, u64 now)
+{
+	return dln_over(this_cpu_ptr(&dln_all), now, READ_ONCE(cpu_share)) ||
+	       dln_over(this_cpu_ptr(user->spent), now, READ_ONCE(user_share));
+}
+
 /*
  * Count an interrupt for @user that began at @start and ends now. Returns before
  * what time the queue should not be looked at, or 0. All is CLOCK_MONOTONIC; irqs
