@@ -37,7 +37,7 @@ MODULE_PARM_DESC(cpu_share,
 
 #define DLN_WINDOW	(10 * NSEC_PER_MSEC)
 /* What an interrupt costs before and after the part that we can time */
-#define DLN_ENTRY	NSEC_PER_USEC
+#define DLN_ENTRY	(3 * NSEC_PER_USEC / 2)
 
 /**
  * struct dln_spent - interrupt time of one CPU, written by its interrupts only
