@@ -48,5 +48,7 @@ void costs_words_in_ns(void);
 void costs_wakeups(void);
 /* crowds.c: many deadlines in one queue */
 void costs_crowds(void);
+/* storms.c: what they take from others */
+void costs_storms(void);
 
 #endif

@@ -56,6 +56,7 @@ int main(int argc, char **argv)
 		costs_words_exact();
 		costs_wakeups();
 		costs_crowds();
+		costs_storms();
 	} else {
 		costs_words_in_ns();
 	}
