@@ -14,12 +14,13 @@
 /* The module's parameter user_share as it is by itself, in percent */
 #define SHARE	20.0
 
+static deadline_queue *queues[QUEUES];
+static deadline_slot *slots[QUEUES * EACH];
+
 /* The longest that a running thread is kept from running by many queues */
 static void crowd(void)
 {
-	static deadline_slot *slots[QUEUES * EACH];
 	uint64_t when, last, now, longest = 0, own = 0;
-	deadline_queue *queues[QUEUES];
 	struct deadline_stats stats;
 	unsigned int i, at = 0;
 
