@@ -8,6 +8,7 @@
 #define SELFTESTS_QUEUE_H
 
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <linux/deadline.h>
 #include "harness.h"
 
@@ -249,6 +250,14 @@ static inline int read_one(const struct queue *q, struct deadline_expiry *to)
 	if (ret < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	return ret == sizeof(*to) ? 1 : -EIO;
+}
+
+/* Is this kernel PREEMPT_RT? */
+static inline bool is_rt(void)
+{
+	struct utsname name;
+
+	return uname(&name) == 0 && strstr(name.version, "PREEMPT_RT");
 }
 
 /* What /proc/self/fdinfo says of the queue; -1 if it has no such line */

@@ -7,21 +7,13 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include "queue.h"
 
 #ifndef SCHED_DEADLINE
 #define SCHED_DEADLINE 6
 #endif
 
-static bool is_rt(void)
-{
-	struct utsname name;
-
-	return uname(&name) == 0 && strstr(name.version, "PREEMPT_RT");
-}
-
-/* By another real user ID than this no limit is shared with other programs. */
+/* Who has no capabilities */
 #define NOBODY 65534
 
 /* The kernel's struct sched_attr, up to what all versions have */
