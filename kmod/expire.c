@@ -345,7 +345,8 @@ static __always_inline void dln_serve(struct dln_queue *q,
 			continue;
 		end = ktime_get_ns();
 		now = dln_now(q, end);
-		if (looks < DLN_BUDGET_LOOKS && end - start < DLN_BUDGET_NS)
+		if (looks < DLN_BUDGET_LOOKS && end - start < DLN_BUDGET_NS &&
+		    (looks > DLN_BATCH || !dln_spent(q->user, end)))
 			continue;
 		/* If that was not all, others have the CPU for as long. */
 		if (q->first && q->first->key <= now) {

@@ -8,6 +8,7 @@
 #define SELFTESTS_QUEUE_H
 
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <linux/deadline.h>
 #include "harness.h"
 
@@ -249,6 +250,50 @@ static inline int read_one(const struct queue *q, struct deadline_expiry *to)
 	if (ret < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	return ret == sizeof(*to) ? 1 : -EIO;
+}
+
+/* Is this kernel PREEMPT_RT? */
+static inline bool is_rt(void)
+{
+	struct utsname name;
+
+	return uname(&name) == 0 && strstr(name.version, "PREEMPT_RT");
+}
+
+/* What /proc/self/fdinfo says of the queue; -1 if it has no such line */
+static inline long long queue_fdinfo(int fd, const char *name)
+{
+	char path[64], line[128], key[64];
+	long long value, found = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "deadline-%63[^:]:\t%lld", key, &value) == 2 &&
+		    !strcmp(key, name))
+			found = value;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* Make a parameter of the module @value; returns what it was, -1 on failure. */
+static inline long parameter_set(const char *name, long value)
+{
+	char path[80], text[32] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/module/deadline/parameters/%s",
+		 name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (read(fd, text, sizeof(text) - 1) <= 0 ||
+	    dprintf(fd, "%ld", value) < 0)
+		text[0] = 0;
+	close(fd);
+	return text[0] ? atol(text) : -1;
 }
 
 /* How many files hold the module */

@@ -32,8 +32,8 @@ static int make_timeout(deadline_context *parent,
 	return deadline_with_timeout(parent, 0, ret_context, AHEAD);
 }
 
-static inline __attribute__((always_inline)) double
-rounds(deadline_context *parent, make_fn *make)
+static inline __attribute__((always_inline))
+double rounds(deadline_context *parent, make_fn make)
 {
 	uint64_t start = deadline_now();
 	deadline_context *context;

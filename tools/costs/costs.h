@@ -51,5 +51,7 @@ void costs_wakeups(void);
 void costs_contexts(void);
 /* crowds.c: many deadlines in one queue */
 void costs_crowds(void);
+/* storms.c: what they take from others */
+void costs_storms(void);
 
 #endif

@@ -57,6 +57,7 @@ int main(int argc, char **argv)
 		costs_wakeups();
 		costs_contexts();
 		costs_crowds();
+		costs_storms();
 	} else {
 		costs_words_in_ns();
 	}
