@@ -321,7 +321,7 @@ enum dln_reason {
 static __always_inline void dln_serve(struct dln_queue *q,
 				      enum dln_reason reason)
 {
-	unsigned int looks = 0, futile = 0;
+	unsigned int looks = 0, futile = 0, batch = DLN_BATCH;
 	u64 start, end, now, tail, share = 0, until = 0;
 	struct dln_node *node;
 	unsigned long flags;
@@ -341,8 +341,10 @@ static __always_inline void dln_serve(struct dln_queue *q,
 	while ((node = __dln_take(q, now))) {
 		if (!__dln_examine_due(q, node, now))
 			futile++;
-		if (++looks % DLN_BATCH)
+		if (--batch)
 			continue;
+		batch = DLN_BATCH;
+		looks += DLN_BATCH;
 		end = ktime_get_ns();
 		now = dln_now(q, end);
 		if (looks < DLN_BUDGET_LOOKS && end - start < DLN_BUDGET_NS &&
@@ -355,6 +357,7 @@ static __always_inline void dln_serve(struct dln_queue *q,
 		}
 		break;
 	}
+	looks += DLN_BATCH - batch;
 	dln_count(&q->status->interrupts, reason != DLN_CLOCK_SET);
 	dln_count(&q->status->expired, looks - futile);
 	if (reason == DLN_CLOCK_SET ||

@@ -99,7 +99,7 @@ struct deadline_entry {
  * @contended: Looks that lost every swap and were put off a little.
  * @full: Interrupts that ended with their budget spent and slots still due.
  * @doorbells: Slots named in doorbells.
- * @longest: The longest interrupt in ns, entry and wake-ups not counted.
+ * @longest: The longest interrupt in ns, by clock reads 16 looks apart.
  * @throttled: Interrupts after which the queue had to pause, because its user's
  *	interrupts, or those of all users, had their share of the CPU.
  * @clock_sets: Times that the queue's clock was set.
