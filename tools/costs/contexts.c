@@ -32,7 +32,7 @@ static int make_timeout(deadline_context *parent,
 }
 
 static inline __attribute__((always_inline))
-double rounds(deadline_context *parent, make_fn *make)
+double rounds(deadline_context *parent, make_fn make)
 {
 	uint64_t start = deadline_now();
 	deadline_context *context;
