@@ -26,13 +26,17 @@ static bool __dln_repeat(struct dln_queue *q, struct dln_node *node, u64 word,
 			 u64 now)
 {
 	struct deadline_slot *slot = &q->slots[node - q->nodes];
-	u64 exact = (word & ~DEADLINE_WORD_STATE) -
-		    READ_ONCE(slot->phase) % DEADLINE_GRAIN;
+	u64 exact = word & ~DEADLINE_WORD_STATE;
+	u32 rounded = exact - READ_ONCE(slot->phase);
 	bool pending = (word & (DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN)) ==
 		       DEADLINE_WORD_EXPIRED;
 	u64 expired_at = READ_ONCE(slot->expired_at);
 	u64 before = READ_ONCE(slot->overruns);
 	u64 period, passed, next, due;
+
+	/* Else the phase is of a deadline before the slot was armed or moved. */
+	if (exact && rounded < DEADLINE_GRAIN)
+		exact -= rounded;
 
 	if (pending) {
 		if (!try_cmpxchg(&slot->word, &word,
@@ -59,7 +63,7 @@ static bool __dln_repeat(struct dln_queue *q, struct dln_node *node, u64 word,
 			(word & DEADLINE_WORD_WAKE))) {
 		if (due != DEADLINE_TIME_NEVER) {
 			__dln_enqueue(q, node, dln_key(slot, due));
-			WRITE_ONCE(slot->phase, due - next);
+			WRITE_ONCE(slot->phase, next);
 		}
 		return true;
 	}

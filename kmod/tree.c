@@ -60,6 +60,5 @@ void __dln_enqueue(struct dln_queue *q, struct dln_node *node, u64 key)
 	q->last = node;
 	if (!q->first || key < q->first->key)
 		q->first = node;
-	WRITE_ONCE(slot->phase, 0);
 	WRITE_ONCE(slot->queued, key & ~DEADLINE_WORD_STATE);
 }

@@ -131,16 +131,30 @@ static inline void slot_arm_silent(struct queue *q, uint32_t i, uint64_t when)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+/* Does somebody have to ring for the slot, due at @when? */
+static inline bool slot_needs_ring(const struct queue *q, uint32_t i,
+				   uint64_t when)
+{
+	uint64_t latest = due(when) + q->slots[i].slack;
+
+	if (latest < due(when))
+		latest = UINT64_MAX;
+	return slot_queued(q, i) > latest;
+}
+
 /* Arm by the protocol. 0, or -1 if a doorbell was needed and failed. */
 static inline int slot_arm(struct queue *q, uint32_t i, uint64_t when)
 {
 	slot_arm_silent(q, i, when);
-	if (slot_queued(q, i) <= due(when))
+	if (!slot_needs_ring(q, i, when))
 		return 0;
 	return ring_one(q, i) == 1 ? 0 : -1;
 }
 
-/* Move by the protocol. 1 moved, 0 over, -1 the doorbell failed. */
+/*
+ * Move by the protocol; an expiry that is there stays. 1 moved, 0 over, -1 the
+ * doorbell failed.
+ */
 static inline int slot_move(struct queue *q, uint32_t i, uint64_t when)
 {
 	__u64 old = slot_word(q, i);
@@ -148,14 +162,13 @@ static inline int slot_move(struct queue *q, uint32_t i, uint64_t when)
 	do {
 		if (!(old & DEADLINE_WORD_ARMED))
 			return 0;
-	} while (!slot_swap(q, i, &old, due(when) | DEADLINE_WORD_ARMED));
+	} while (!slot_swap(q, i, &old,
+			    due(when) | (old & DEADLINE_WORD_STATE)));
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (slot_queued(q, i) <= due(when))
-		return 1;
-	return ring_one(q, i);
+	return slot_needs_ring(q, i, when) ? ring_one(q, i) : 1;
 }
 
-/* 1 cancelled, 0 over */
+/* The same for cancelling. 1 cancelled, 0 over */
 static inline int slot_cancel(struct queue *q, uint32_t i)
 {
 	__u64 old = slot_word(q, i);
@@ -163,7 +176,7 @@ static inline int slot_cancel(struct queue *q, uint32_t i)
 	do {
 		if (!(old & DEADLINE_WORD_ARMED))
 			return 0;
-	} while (!slot_swap(q, i, &old, old & ~DEADLINE_WORD_STATE));
+	} while (!slot_swap(q, i, &old, old & ~DEADLINE_WORD_ARMED));
 	return 1;
 }
 
@@ -214,6 +227,63 @@ static inline bool slot_claim(struct queue *q, uint32_t i)
 		    DEADLINE_WORD_EXPIRED)
 			return false;
 	} while (!slot_swap(q, i, &old, old | DEADLINE_WORD_TAKEN));
+	return true;
+}
+
+/*
+ * What has come of a periodic slot: @start + n * @period, exactly. Expiries that
+ * were consumed and their overruns are what passed.
+ */
+struct course {
+	uint64_t start;
+	uint64_t period;
+	uint64_t passed;
+	unsigned long consumed;
+	unsigned long early;
+	unsigned long wrong;
+};
+
+static inline uint64_t course_next(const struct course *c)
+{
+	return c->start + c->passed * c->period;
+}
+
+static inline void course_add(struct course *c, uint64_t expired_at,
+			      uint32_t overruns)
+{
+	c->early += expired_at < course_next(c) + overruns * c->period;
+	c->passed += overruns + 1ull;
+	c->consumed++;
+	/* The next one would have been due. */
+	c->wrong += expired_at >= course_next(c);
+}
+
+/* Arm the slot for this course. */
+static inline int course_arm(struct queue *q, uint32_t i, struct course *c)
+{
+	q->slots[i].flags = DEADLINE_SLOT_PERIODIC;
+	q->slots[i].period = c->period;
+	return slot_arm(q, i, c->start);
+}
+
+/* Own the periodic slot's expiry, if there is one, and count it. */
+static inline bool course_claim(struct queue *q, uint32_t i, struct course *c)
+{
+	const struct deadline_slot *slot = &q->slots[i];
+	__u64 old = slot_word(q, i);
+	uint64_t expired_at;
+	uint32_t overruns;
+
+	do {
+		if ((old & (DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN)) !=
+		    DEADLINE_WORD_EXPIRED)
+			return false;
+		expired_at = __atomic_load_n(&slot->expired_at,
+					     __ATOMIC_RELAXED);
+		overruns = __atomic_load_n(&slot->overruns, __ATOMIC_RELAXED);
+	} while (!slot_swap(q, i, &old, old | DEADLINE_WORD_TAKEN));
+	course_add(c, expired_at, overruns);
+	c->wrong += (old & ~DEADLINE_WORD_STATE) != due(course_next(c));
 	return true;
 }
 

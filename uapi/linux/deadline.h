@@ -45,8 +45,9 @@
  *	read once for up to 16 expiries, before them. Kernel.
  * @overruns: Periods that passed before the last expiry without one of their own
  *	that was consumed; at most INT_MAX. Kernel.
- * @phase: By how many ns, 0 to 15, the deadline of a periodic slot is rounded
- *	up, so that no period is longer than the others. Kernel.
+ * @phase: Low half of the time at which a periodic slot is due exactly, before
+ *	it is rounded up, so that no period is longer than the others. Not looked
+ *	at once the slot was armed or moved. Kernel.
  * @owner: The program's, or its library's. Never looked at.
  */
 struct deadline_slot {
