@@ -7,8 +7,10 @@
 #ifndef SELFTESTS_QUEUE_H
 #define SELFTESTS_QUEUE_H
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
+#include <sys/socket.h>
 #include <linux/deadline.h>
 #include "harness.h"
 
@@ -51,18 +53,31 @@ static inline int queue_map(struct queue *q)
 	return 0;
 }
 
-/* A queue with at least @slots slots; @flags as in open(2), beside O_RDWR. */
-static inline int queue_open(struct queue *q, uint32_t slots, int flags)
+/* Make a queue of @fd, an open device that had no SETUP. */
+static inline int queue_make(struct queue *q, int fd, clockid_t clock,
+			     uint32_t slots)
 {
 	memset(q, 0, sizeof(*q));
 	q->setup.slots = slots;
-	q->setup.clock = CLOCK_MONOTONIC;
-	q->fd = open(DEVICE, O_RDWR | flags);
-	if (q->fd < 0)
-		return -errno;
+	q->setup.clock = clock;
+	q->fd = fd;
 	if (ioctl(q->fd, DEADLINE_IOC_SETUP, &q->setup))
 		return -errno;
 	return queue_map(q);
+}
+
+/* A queue with at least @slots slots; @flags as in open(2), beside O_RDWR. */
+static inline int queue_open_on(struct queue *q, clockid_t clock,
+				uint32_t slots, int flags)
+{
+	int fd = open(DEVICE, O_RDWR | flags);
+
+	return fd < 0 ? -errno : queue_make(q, fd, clock, slots);
+}
+
+static inline int queue_open(struct queue *q, uint32_t slots, int flags)
+{
+	return queue_open_on(q, CLOCK_MONOTONIC, slots, flags);
 }
 
 static inline void queue_unmap(struct queue *q)
@@ -364,6 +379,95 @@ static inline long parameter_set(const char *name, long value)
 		text[0] = 0;
 	close(fd);
 	return text[0] ? atol(text) : -1;
+}
+
+struct reader {
+	const struct queue *q;
+	pid_t id;
+	int ret;
+	struct deadline_expiry expiry;
+};
+
+static inline void *read_thread(void *arg)
+{
+	struct reader *r = arg;
+
+	__atomic_store_n(&r->id, thread_id(), __ATOMIC_RELEASE);
+	r->ret = read_one(r->q, &r->expiry);
+	return NULL;
+}
+
+/* Start a thread that reads one expiry; it is asleep when this returns. */
+static inline int start_reader(struct reader *r, const struct queue *q,
+			       pthread_t *to)
+{
+	memset(r, 0, sizeof(*r));
+	r->q = q;
+	if (pthread_create(to, NULL, read_thread, r))
+		return -1;
+	WAIT_FOR(__atomic_load_n(&r->id, __ATOMIC_ACQUIRE));
+	WAIT_FOR(is_asleep(r->id));
+	return 0;
+}
+
+/* What poll(2) reports, 0 if nothing */
+static inline int polled(const struct queue *q, int timeout)
+{
+	struct pollfd pollfd = {
+		.fd = q->fd,
+		.events = POLLIN | POLLRDNORM | POLLOUT | POLLPRI,
+	};
+
+	return poll(&pollfd, 1, timeout) == 1 ? pollfd.revents : 0;
+}
+
+static inline int set_eventfd(const struct queue *q, int fd)
+{
+	return ioctl(q->fd, DEADLINE_IOC_EVENTFD, fd) ? errno : 0;
+}
+
+/* What it counted since the last time; 0 if nothing */
+static inline uint64_t counted(int fd)
+{
+	uint64_t count = 0xA5A5;
+
+	return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+}
+
+static inline int send_fd(int via, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = "", byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	return sendmsg(via, &msg, 0) == 1 ? 0 : -1;
+}
+
+static inline int receive_fd(int via)
+{
+	char control[CMSG_SPACE(sizeof(int))] = "", byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd = -1;
+
+	if (recvmsg(via, &msg, 0) == 1 && CMSG_FIRSTHDR(&msg))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
 }
 
 /* How many files hold the module */
