@@ -60,6 +60,7 @@ static int dln_ring(struct dln_queue *q, const u32 *slots, unsigned int n)
 	unsigned long flags;
 	u64 now, tail;
 	int ret = 0;
+	bool wake;
 
 	raw_spin_lock_irqsave(&q->lock, flags);
 	now = dln_now(q, ktime_get_ns());
@@ -73,9 +74,10 @@ static int dln_ring(struct dln_queue *q, const u32 *slots, unsigned int n)
 	__dln_program(q);
 	tail = q->tail - tail;
 	trace_dln_doorbell(q, n, done, tail);
+	wake = tail || q->signal;
 	raw_spin_unlock_irqrestore(&q->lock, flags);
 
-	if (tail)
+	if (wake)
 		dln_wake(q);
 	return done ? done : ret;
 }

@@ -329,6 +329,7 @@ static __always_inline void dln_serve(struct dln_queue *q,
 	u64 start, end, now, tail, share = 0, until = 0;
 	struct dln_node *node;
 	unsigned long flags;
+	bool wake;
 
 	raw_spin_lock_irqsave(&q->lock, flags);
 	tail = q->tail;
@@ -381,10 +382,10 @@ static __always_inline void dln_serve(struct dln_queue *q,
 		__dln_pause(q, max(share, until));
 	__dln_program(q);
 unlock:
-	tail = q->tail - tail;
+	wake = q->tail != tail || q->signal;
 	raw_spin_unlock_irqrestore(&q->lock, flags);
 
-	if (tail)
+	if (wake)
 		dln_wake(q);
 }
 

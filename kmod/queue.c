@@ -122,10 +122,15 @@ static int dln_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Zeroed pages for the program to map, charged to its memory cgroup. */
+/*
+ * Zeroed pages for the program to map, charged to its memory cgroup. How many is
+ * the program's to say: too many are an error, no reason to kill somebody or to
+ * fill the log.
+ */
 static void *dln_alloc(size_t size)
 {
-	return __vmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	return __vmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+			 __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 }
 
 static int dln_setup_check(const struct dln_queue *q,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Waking those who sleep, or must be interrupted: readers and pollers, a
- * registered eventfd, a signal. Once per interrupt or doorbell that posted, after
+ * registered eventfd, a signal. Once per interrupt or doorbell that posted, or
+ * that expired a slot which signals (its hint may still stand in the ring), after
  * q->lock is dropped.
  */
 #include <linux/err.h>

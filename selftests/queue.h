@@ -482,6 +482,38 @@ static inline int module_uses(void)
 	return atoi(text);
 }
 
+/* What the administrator can set, in /sys/module/deadline/parameters */
+static inline int parameter_open(const char *name, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/module/deadline/parameters/%s",
+		 name);
+	return open(path, flags | O_CLOEXEC);
+}
+
+static inline long parameter(const char *name)
+{
+	int fd = parameter_open(name, O_RDONLY);
+	char text[24] = "-1";
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		return -1;
+	close(fd);
+	return atol(text);
+}
+
+/* 0 or -errno */
+static inline int set_parameter(const char *name, unsigned long value)
+{
+	int ret = 0, fd = parameter_open(name, O_WRONLY);
+
+	if (fd < 0 || dprintf(fd, "%lu", value) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
 /* For tests that want a queue and care about no more: read(2) blocks. */
 FIXTURE(queue) {
 	struct queue q;
