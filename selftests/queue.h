@@ -363,24 +363,6 @@ static inline long long queue_fdinfo(int fd, const char *name)
 	return found;
 }
 
-/* Make a parameter of the module @value; returns what it was, -1 on failure. */
-static inline long parameter_set(const char *name, long value)
-{
-	char path[80], text[32] = "";
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/module/deadline/parameters/%s",
-		 name);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	if (read(fd, text, sizeof(text) - 1) <= 0 ||
-	    dprintf(fd, "%ld", value) < 0)
-		text[0] = 0;
-	close(fd);
-	return text[0] ? atol(text) : -1;
-}
-
 struct reader {
 	const struct queue *q;
 	pid_t id;

@@ -104,8 +104,10 @@ FIXTURE_SETUP(burst)
 	uint32_t i, list[4096];
 
 	self->n = ARRAY_SIZE(list);
-	self->shares[0] = parameter_set("user_share", 1000);
-	self->shares[1] = parameter_set("cpu_share", 1000);
+	self->shares[0] = parameter("user_share");
+	ASSERT_EQ(0, set_parameter("user_share", 1000));
+	self->shares[1] = parameter("cpu_share");
+	ASSERT_EQ(0, set_parameter("cpu_share", 1000));
 	ASSERT_LE(0, self->shares[0]);
 	ASSERT_LE(0, self->shares[1]);
 	for (;;) {
@@ -127,8 +129,8 @@ FIXTURE_SETUP(burst)
 
 FIXTURE_TEARDOWN(burst)
 {
-	parameter_set("user_share", self->shares[0]);
-	parameter_set("cpu_share", self->shares[1]);
+	set_parameter("user_share", self->shares[0]);
+	set_parameter("cpu_share", self->shares[1]);
 	trace_close(&self->t);
 	queue_close(&self->q);
 }

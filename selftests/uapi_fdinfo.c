@@ -95,7 +95,8 @@ FIXTURE(busy) {
 
 FIXTURE_SETUP(busy)
 {
-	self->share = parameter_set("user_share", 0);
+	self->share = parameter("user_share");
+	ASSERT_EQ(0, set_parameter("user_share", 0));
 	ASSERT_LE(0, self->share);
 	memset(&self->q, 0, sizeof(self->q));
 	self->q.setup.slots = 2048;
@@ -107,7 +108,7 @@ FIXTURE_SETUP(busy)
 
 FIXTURE_TEARDOWN(busy)
 {
-	parameter_set("user_share", self->share);
+	set_parameter("user_share", self->share);
 	queue_close(&self->q);
 }
 

@@ -130,15 +130,15 @@ static void read_course(const struct queue *q, struct course *c)
 	c->wrong += got.user_data != 42 || got.slot != 7;
 }
 
-struct reader {
+struct course_reader {
 	const struct queue *q;
 	struct course c;
 	unsigned long n;
 };
 
-static void *read_thread(void *arg)
+static void *course_thread(void *arg)
 {
-	struct reader *r = arg;
+	struct course_reader *r = arg;
 
 	pin_to(1);
 	while (r->c.passed < r->n)
@@ -149,7 +149,7 @@ static void *read_thread(void *arg)
 /* The same with a thread asleep in read(2), and the timer on the other CPU */
 TEST_F(queue, no_drift_read)
 {
-	struct reader r = {
+	struct course_reader r = {
 		.q = &self->q,
 		.c = { .period = SHORT },
 		.n = rounds(5000),
@@ -160,7 +160,7 @@ TEST_F(queue, no_drift_read)
 	self->q.slots[7].user_data = 42;
 	r.c.start = due(clock_ns() + MS);
 	ASSERT_EQ(0, course_arm(&self->q, 7, &r.c));
-	ASSERT_EQ(0, pthread_create(&thread, NULL, read_thread, &r));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, course_thread, &r));
 	pthread_join(thread, NULL);
 	ASSERT_EQ(0, course_stop(&self->q, 7));
 	if (word_state(&self->q, 7) == DEADLINE_WORD_EXPIRED)

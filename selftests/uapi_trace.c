@@ -31,7 +31,7 @@ FIXTURE_SETUP(trace)
 FIXTURE_TEARDOWN(trace)
 {
 	if (self->share >= 0)
-		parameter_set("user_share", self->share);
+		set_parameter("user_share", self->share);
 	trace_close(&self->t);
 	close(self->eventfd);
 	queue_close(&self->q);
@@ -249,7 +249,8 @@ TEST_F(trace, throttle)
 	unsigned long long pause = 0;
 	uint32_t list[16], i;
 
-	self->share = parameter_set("user_share", 0);
+	self->share = parameter("user_share");
+	ASSERT_EQ(0, set_parameter("user_share", 0));
 	ASSERT_LE(0, self->share);
 	for (i = 0; i < ARRAY_SIZE(list); i++) {
 		list[i] = i;
