@@ -16,8 +16,6 @@ static double clock_read(void)
 	return (double)(deadline_now() - start) / ROUNDS;
 }
 
-typedef int make_fn(deadline_context *up, deadline_context **to, uint64_t when);
-
 static int make_deadline(deadline_context *parent,
 			 deadline_context **ret_context, uint64_t when)
 {
@@ -31,8 +29,10 @@ static int make_timeout(deadline_context *parent,
 	return deadline_with_timeout(parent, 0, ret_context, AHEAD);
 }
 
+typedef int make_fn(deadline_context *up, deadline_context **to, uint64_t when);
+
 static inline __attribute__((always_inline))
-double rounds(deadline_context *parent, make_fn make)
+double rounds(deadline_context *parent, make_fn *make)
 {
 	uint64_t start = deadline_now();
 	deadline_context *context;
