@@ -186,14 +186,6 @@ bool hook_link(struct deadline_hook *hook)
 	return open;
 }
 
-static void unlink_hook(struct deadline_hook *hook)
-{
-	*hook->back = hook->next;
-	if (hook->next)
-		hook->next->back = hook->back;
-	hook->back = NULL;
-}
-
 /* True if it is out of the list by this, and so will not start. */
 bool hook_unlink(struct deadline_hook *hook)
 {
@@ -201,8 +193,12 @@ bool hook_unlink(struct deadline_hook *hook)
 
 	lock(&hook->node->lock);
 	linked = hook->back;
-	if (linked)
-		unlink_hook(hook);
+	if (linked) {
+		*hook->back = hook->next;
+		if (hook->next)
+			hook->next->back = hook->back;
+		hook->back = NULL;
+	}
 	unlock(&hook->node->lock);
 	return linked;
 }
@@ -210,13 +206,16 @@ bool hook_unlink(struct deadline_hook *hook)
 /* The node is over: write the descriptors, and add the functions to @ready. */
 void hooks_take(struct deadline_context *node, struct deadline_hook **ready)
 {
-	struct deadline_hook *hook;
+	struct deadline_hook *hook, *next;
 	int saved = errno;
 
 	if (node->done_fd)
 		write_eventfd(node->done_fd - 1);
-	while ((hook = node->hooks)) {
-		unlink_hook(hook);
+	next = node->hooks;
+	node->hooks = NULL;
+	while ((hook = next)) {
+		next = hook->next;
+		hook->back = NULL;
 		if (hook->fn) {
 			__atomic_store_n(&hook->state, HOOK_STARTED,
 					 __ATOMIC_RELAXED);
