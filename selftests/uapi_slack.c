@@ -165,12 +165,12 @@ TEST_F(queue, parked_look)
 		self->q.slots[1].word = 0;
 		ASSERT_EQ(0, arm_slack(&self->q, 1, parked, 0));
 		slot_cancel(&self->q, 1);
-		self->q.slots[1].slack = 80 * MS;
+		self->q.slots[1].slack = 90 * MS;
 		slot_arm_silent(&self->q, 1, parked - 80 * MS);
 	} while (clock_ns() >= parked - 80 * MS);
 	EXPECT_EQ(parked, slot_queued(&self->q, 1));
-	EXPECT_FALSE(slot_needs_ring(&self->q, 1, parked - 80 * MS));
-	EXPECT_TRUE(slot_needs_ring(&self->q, 1, parked - 80 * MS - 16));
+	EXPECT_FALSE(slot_needs_ring(&self->q, 1, parked - 90 * MS));
+	EXPECT_TRUE(slot_needs_ring(&self->q, 1, parked - 90 * MS - 16));
 	/* One that is rung all the same changes nothing. */
 	ASSERT_EQ(1, ring_one(&self->q, 1));
 	EXPECT_EQ(parked, slot_queued(&self->q, 1));
@@ -195,6 +195,19 @@ TEST_F(queue, moved_forward)
 	EXPECT_EQ(2, status_of(&self->q.status->doorbells));
 }
 
+/* A look that finds a later deadline is planned again with its slack. */
+TEST_F(queue, moved_later)
+{
+	uint64_t when = due(clock_ns() + 5 * MS), far = when + 1000 * SECOND;
+
+	ASSERT_EQ(0, arm_slack(&self->q, 1, when, 16));
+	slot_cancel(&self->q, 1);
+	ASSERT_EQ(0, arm_slack(&self->q, 1, far, SLACK));
+	WAIT_FOR(status_of(&self->q.status->moved) ||
+		 status_of(&self->q.status->doorbells) == 2);
+	EXPECT_EQ(far + SLACK, slot_queued(&self->q, 1));
+}
+
 /* The interrupt for another slot serves one whose time has come. */
 TEST_F(queue, served_early)
 {
@@ -209,6 +222,24 @@ TEST_F(queue, served_early)
 	EXPECT_LE(base + MS, slots[0].expired_at);
 	EXPECT_EQ(base | DEADLINE_WORD_EXPIRED, slot_word(&self->q, 0));
 	EXPECT_EQ(2, ring_collect(&self->q, 2));
+}
+
+/* Once it was served, nobody comes for it again at the end of its slack. */
+TEST_F(queue, served_for_good)
+{
+	static const struct plan plan[] = {
+		{ 0, 100 * MS }, { MS, 0 }, { 200 * MS, 0 },
+	};
+	uint64_t base, before;
+
+	base = arm_plan(&self->q, plan, 3, &before);
+	ASSERT_NE(0, base);
+	WAIT_FOR(slot_over(&self->q, 0));
+	/* One that comes between */
+	ASSERT_EQ(0, arm_slack(&self->q, 3, base + 50 * MS, 0));
+	await_plan(&self->q, 4, before);
+	EXPECT_EQ(0, status_of(&self->q.status->dropped));
+	EXPECT_EQ(4, expired(&self->q, 4));
 }
 
 /* However much slack it has, not before its time; then in its own interrupt */
@@ -228,6 +259,7 @@ TEST_F(queue, not_before)
 	EXPECT_LE(base + 2 * MS, slots[2].expired_at);
 	/* Unless the others were that late */
 	if (slots[2].expired_at < base + 200 * MS) {
+		EXPECT_EQ(0, status_of(&self->q.status->moved));
 		EXPECT_LE(base + 300 * MS, slots[0].expired_at);
 		EXPECT_LE(2, interrupts);
 	}
