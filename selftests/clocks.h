@@ -32,6 +32,17 @@ static inline uint64_t clock_sets(const struct queue *q)
 	return status_of(&q->status->clock_sets);
 }
 
+/* Set REALTIME, and with it TAI, by so much; until @q has been told. */
+static inline int step(const struct queue *q, int64_t by)
+{
+	uint64_t sets = clock_sets(q);
+
+	if (set_realtime(ns_of(CLOCK_REALTIME) + by))
+		return -1;
+	WAIT_FOR(clock_sets(q) != sets);
+	return 0;
+}
+
 /*
  * One-shot slots and a periodic one, by a queue on @clock, whose times are those
  * that the caller reads: never early, and stamped by that clock. Where both come

@@ -392,6 +392,11 @@ static inline int start_reader(struct reader *r, const struct queue *q,
 	return 0;
 }
 
+static inline int set_nonblock(const struct queue *q)
+{
+	return fcntl(q->fd, F_SETFL, O_NONBLOCK);
+}
+
 /* What poll(2) reports, 0 if nothing */
 static inline int polled(const struct queue *q, int timeout)
 {

@@ -21,11 +21,6 @@ static int expire_some(struct queue *q, uint32_t n)
 	return 0;
 }
 
-static int set_nonblock(const struct queue *q)
-{
-	return fcntl(q->fd, F_SETFL, O_NONBLOCK);
-}
-
 TEST_F(queue, short_buffer)
 {
 	char buffer[SIZE];
