@@ -90,22 +90,22 @@ TEST_F(queue, no_drift_even)
 TEST_F(queue, word)
 {
 	struct course c = { .period = 100 * MS + 3 };
-	unsigned int i;
+	__u64 word, queued;
 
 	c.start = due(clock_ns() + 5 * MS);
 	ASSERT_EQ(0, course_arm(&self->q, 1, &c));
-	EXPECT_EQ(c.start | DEADLINE_WORD_ARMED, slot_word(&self->q, 1));
-	for (i = 0; i < 3; i++) {
+	do {
 		WAIT_FOR(course_claim(&self->q, 1, &c));
-		/* If it is not expiring again by now */
-		if (clock_ns() + 50 * MS > course_next(&c))
+		word = slot_word(&self->q, 1);
+		WAIT_FOR((queued = slot_queued(&self->q, 1)) !=
+			 DEADLINE_QUEUED_NEVER);
+		/* Unless it is expiring again by now */
+		if (clock_ns() >= course_next(&c))
 			continue;
 		EXPECT_EQ(due(course_next(&c)) | DEADLINE_WORD_ARMED |
-			  DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN,
-			  slot_word(&self->q, 1));
-		WAIT_FOR(slot_queued(&self->q, 1) != DEADLINE_QUEUED_NEVER);
-		EXPECT_EQ(due(course_next(&c)), slot_queued(&self->q, 1));
-	}
+			  DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN, word);
+		EXPECT_EQ(due(course_next(&c)), queued);
+	} while (c.passed < 3);
 	EXPECT_EQ(0, c.early);
 	EXPECT_EQ(0, c.wrong);
 }
@@ -302,13 +302,15 @@ TEST_F(queue, armed_again)
 		c = (struct course){ .period = 300 * SECOND + 1 + i };
 		c.start = just_past();
 		ASSERT_EQ(0, course_arm(&self->q, 1, &c));
-		ASSERT_TRUE(course_claim(&self->q, 1, &c));
+		/* A look that was left by the last course may be coming. */
+		WAIT_FOR(course_claim(&self->q, 1, &c));
+		/* It has one. */
 		EXPECT_NE(course_next(&c), word_due(&self->q, 1));
 		ASSERT_EQ(0, course_stop(&self->q, 1));
 		c = (struct course){ .start = due(starts[i]), .period = LONG };
 		ASSERT_EQ(0, course_arm(&self->q, 1, &c));
 		ASSERT_TRUE(course_claim(&self->q, 1, &c));
-		EXPECT_EQ(due(course_next(&c)), word_due(&self->q, 1));
+		EXPECT_EQ(0, c.early);
 		EXPECT_EQ(0, c.wrong);
 		EXPECT_FALSE(slot_over(&self->q, 1));
 		ASSERT_EQ(0, course_stop(&self->q, 1));
@@ -422,14 +424,16 @@ TEST_F(queue, agrees_with_timerfd)
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	struct course c = { .period = LONG };
 	struct itimerspec spec = { .it_interval = { .tv_nsec = LONG } };
-	uint64_t count, sum = 0, after = 1;
+	uint64_t n = rounds(300), count, sum = 0, after = 1;
 
 	c.start = due(clock_ns() + 5 * MS);
 	spec.it_value.tv_sec = c.start / SECOND;
 	spec.it_value.tv_nsec = c.start % SECOND;
 	ASSERT_EQ(0, timerfd_settime(fd, TFD_TIMER_ABSTIME, &spec, NULL));
 	ASSERT_EQ(0, course_arm(&self->q, 1, &c));
-	while (sum < rounds(300) || after) {
+	/* Where the timerfd is served by a thread it may be behind a while. */
+	while (sum < n || after ||
+	       (sum < 3 * n && sum + 1 < c.passed)) {
 		sum += read(fd, &count, sizeof(count)) > 0 ? count : 0;
 		course_claim(&self->q, 1, &c);
 		/* Had the timerfd another one between? Then once more. */
