@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * An idle CPU is not woken in vain: an interrupt that expired nothing goes on over
+ * what is planned for later, forgets what was cancelled and plans anew what was
+ * moved, within its budget. One that keeps a busy CPU from its work does not.
+ *
+ * The budget is 512 looks or 40 us (10 us on PREEMPT_RT); the clock is read after
+ * each 16. Where time is exact (DEADLINE_ICOUNT) these tests ask for what 40 us have
+ * room for; elsewhere for the first 16, as an emulator may get no further.
+ */
+#include <sys/timerfd.h>
+#include "queue.h"
+
+#define SLOTS 1000000u
+
+static uint32_t list[SLOTS];
+
+/* Sleep in the kernel until @when: all CPUs are idle. */
+static void sleep_until(uint64_t when)
+{
+	struct itimerspec at = {
+		.it_value.tv_sec = when / SECOND,
+		.it_value.tv_nsec = when % SECOND,
+	};
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	uint64_t n = 0;
+
+	timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, NULL);
+	if (read(fd, &n, sizeof(n)) != sizeof(n))
+		n = 0;
+	close(fd);
+}
+
+/*
+ * How many wake-ups may @n slots cost in vain? Each comes to 200 of them at least,
+ * or where time is not exact to 15; one in a hundred may find some daemon running.
+ */
+static uint64_t useless(uint32_t n)
+{
+	return n / (getenv("DEADLINE_ICOUNT") ? 200 : 15) + n / 100 + 1;
+}
+
+/* Slots whose looks are planned @apart, from @from on, which is to come */
+FIXTURE(spread) {
+	struct queue q;
+	uint32_t n;
+	uint64_t apart;
+	uint64_t from;
+	uint64_t end;
+};
+
+FIXTURE_SETUP(spread)
+{
+	memset(&self->q, 0, sizeof(self->q));
+}
+
+FIXTURE_TEARDOWN(spread)
+{
+	queue_close(&self->q);
+}
+
+static uint64_t when_of(const FIXTURE_DATA(spread) *s, uint32_t i)
+{
+	return due(s->from + i * s->apart);
+}
+
+/* Plan them, then do something with each: all that before the first is due. */
+static void plan(struct __test_metadata *_metadata,
+		 FIXTURE_DATA(spread) *s, uint32_t n, uint64_t apart,
+		 void (*then)(FIXTURE_DATA(spread) *s, uint32_t i))
+{
+	uint64_t ahead = 300 * MS;
+	uint32_t i;
+
+	s->n = n;
+	s->apart = apart;
+	ASSERT_EQ(0, queue_open(&s->q, n, O_CLOEXEC));
+	for (;;) {
+		s->from = clock_ns() + ahead;
+		s->end = s->from + n * apart;
+		for (i = 0; i < n; i++) {
+			list[i] = i;
+			slot_arm_silent(&s->q, i, when_of(s, i));
+		}
+		ASSERT_EQ((int)n, ring_list(&s->q, list, n));
+		for (i = 0; i < n; i++)
+			then(s, i);
+		if (clock_ns() + 100 * MS < s->from)
+			break;
+		queue_close(&s->q);
+		ASSERT_EQ(0, queue_open(&s->q, n, O_CLOEXEC));
+		ahead *= 2;
+	}
+}
+
+static void cancel(FIXTURE_DATA(spread) *s, uint32_t i)
+{
+	slot_cancel(&s->q, i);
+}
+
+/* Far earlier than each one's own time */
+TEST_F(spread, forgotten)
+{
+	plan(_metadata, self, 60, 10 * MS, cancel);
+	EXPECT_EQ(0, status_of(&self->q.status->dropped));
+	/* The times of six have come. */
+	sleep_until(self->from + 55 * MS);
+	EXPECT_LE(15, status_of(&self->q.status->dropped));
+	sleep_until(self->end);
+	EXPECT_GE(useless(60), status_of(&self->q.status->interrupts));
+	EXPECT_EQ(0, status_of(&self->q.status->expired));
+}
+
+TEST_F(spread, sparse)
+{
+	plan(_metadata, self, 50000, 20 * US, cancel);
+	sleep_until(self->end);
+	WAIT_FOR(status_of(&self->q.status->dropped) == 50000);
+	EXPECT_GE(useless(50000), status_of(&self->q.status->interrupts));
+}
+
+TEST_F(spread, million)
+{
+	plan(_metadata, self, SLOTS, 2 * US, cancel);
+	sleep_until(self->end);
+	WAIT_FOR(status_of(&self->q.status->dropped) == SLOTS);
+	EXPECT_GE(useless(SLOTS), status_of(&self->q.status->interrupts));
+}
+
+static void move_later(FIXTURE_DATA(spread) *s, uint32_t i)
+{
+	slot_move(&s->q, i, s->end + 200 * MS);
+}
+
+/* What was moved is planned anew, long before, and expires at its new time. */
+TEST_F(spread, moved)
+{
+	uint32_t i, n = 2000;
+	uint64_t when;
+
+	plan(_metadata, self, n, 250 * US, move_later);
+	when = due(self->end + 200 * MS);
+	sleep_until(self->end);
+	WAIT_FOR(status_of(&self->q.status->moved) == n);
+	EXPECT_GE(useless(n), status_of(&self->q.status->interrupts));
+	ASSERT_EQ((int)n, (int)ring_collect(&self->q, n));
+	for (i = 0; i < n; i++)
+		ASSERT_LE(when, self->q.slots[i].expired_at);
+	EXPECT_EQ(n, expired(&self->q, n));
+	EXPECT_EQ(n, status_of(&self->q.status->moved));
+	EXPECT_EQ(0, status_of(&self->q.status->dropped));
+}
+
+static void cancel_most(FIXTURE_DATA(spread) *s, uint32_t i)
+{
+	if (i % 20)
+		slot_cancel(&s->q, i);
+}
+
+/* What is still wanted is left alone. */
+TEST_F(spread, kept)
+{
+	uint32_t i, n = 2000;
+
+	plan(_metadata, self, n, 250 * US, cancel_most);
+	sleep_until(self->end);
+	ASSERT_EQ(n / 20, ring_collect(&self->q, n / 20));
+	for (i = 0; i < n; i += 20)
+		ASSERT_LE(when_of(self, i), self->q.slots[i].expired_at);
+	WAIT_FOR(status_of(&self->q.status->dropped) == n - n / 20);
+	EXPECT_EQ(n / 20, expired(&self->q, n / 20));
+	/* One that expires something goes no further. */
+	EXPECT_GE(useless(n) + n / 20, status_of(&self->q.status->interrupts));
+}
+
+static void *be_busy(void *arg)
+{
+	pin_to(1);
+	__atomic_store_n((int *)arg, 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n((int *)arg, __ATOMIC_RELAXED) == 1)
+		cpu_relax();
+	return NULL;
+}
+
+/* Nobody is kept from work for what is planned for later. */
+TEST_F(spread, busy)
+{
+	uint32_t i, n = 100, early = 0;
+	pthread_t thread;
+	int state = 0;
+
+	pin_to(0);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, be_busy, &state));
+	WAIT_FOR(__atomic_load_n(&state, __ATOMIC_ACQUIRE));
+	plan(_metadata, self, n, 2 * MS, cancel);
+	for (i = 0; i < n; i++) {
+		WAIT_FOR(slot_queued(&self->q, i) == DEADLINE_QUEUED_NEVER);
+		early += clock_ns() < when_of(self, i);
+	}
+	__atomic_store_n(&state, 2, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, early);
+	EXPECT_EQ(n, status_of(&self->q.status->dropped));
+}
+
+TEST_HARNESS_MAIN
