@@ -371,27 +371,29 @@ TEST_F(queue, each_in_its_interval)
 /* A periodic slot has slack in each period, and its periods stay what they are. */
 TEST_F(queue, periodic)
 {
+	unsigned long n = rounds(200), wrong = 0, seen = 0;
 	struct course c = { .period = 1000003 };
-	unsigned long n = rounds(200);
+	__u64 queued;
 
 	c.start = due(clock_ns() + 5 * MS);
 	self->q.slots[1].slack = 300 * US + 7;
 	ASSERT_EQ(0, course_arm(&self->q, 1, &c));
-	while (c.passed < n) {
+	while (c.passed < n || !seen) {
 		WAIT_FOR(course_claim(&self->q, 1, &c));
-		EXPECT_FALSE(slot_over(&self->q, 1));
+		WAIT_FOR((queued = slot_queued(&self->q, 1)) !=
+			 DEADLINE_QUEUED_NEVER);
+		/* Unless it is expiring again by now */
+		if (clock_ns() >= course_next(&c))
+			continue;
+		wrong += queued != due(course_next(&c)) +
+			 grains(300 * US + 7);
+		seen++;
 	}
-	EXPECT_EQ(1, slot_cancel(&self->q, 1));
-	ASSERT_EQ(1, ring_one(&self->q, 1));
-	course_claim(&self->q, 1, &c);
-	EXPECT_EQ(due(course_next(&c)),
-		  slot_word(&self->q, 1) & ~DEADLINE_WORD_STATE);
-	EXPECT_EQ(due(course_next(&c)) + grains(300 * US + 7),
-		  slot_queued(&self->q, 1));
+	EXPECT_EQ(0, wrong);
 	EXPECT_EQ(0, c.early);
 	EXPECT_EQ(0, c.wrong);
-	/* None but the first, and ours */
-	EXPECT_EQ(2, status_of(&self->q.status->doorbells));
+	EXPECT_FALSE(slot_over(&self->q, 1));
+	EXPECT_EQ(1, status_of(&self->q.status->doorbells));
 }
 
 /* Served early, in the interrupts of another, it keeps its phase as well. */
