@@ -564,7 +564,7 @@ static void *listen_thread(void *arg)
 TEST_F(settable, told_no_more)
 {
 	struct listener listeners[3];
-	unsigned long i, n = rounds(2000), told = 0;
+	unsigned long i, n = rounds(500), told = 0;
 	struct deadline_expiry expiry;
 	pthread_t threads[3];
 
