@@ -305,7 +305,7 @@ static long memory_used(void)
 	return read_value(OURS "/memory.current", "");
 }
 
-#define SLOTS (1l << 17)
+#define SLOTS 131072l
 
 static int use_memory(void *arg)
 {
