@@ -41,7 +41,7 @@ static uint64_t useless(uint32_t n)
 }
 
 /* Slots whose looks are planned @apart, from @from on, which is to come */
-FIXTURE(spread) {
+struct spread {
 	struct queue q;
 	uint32_t n;
 	uint64_t apart;
@@ -49,51 +49,63 @@ FIXTURE(spread) {
 	uint64_t end;
 };
 
-FIXTURE_SETUP(spread)
-{
-	memset(&self->q, 0, sizeof(self->q));
-}
-
-FIXTURE_TEARDOWN(spread)
-{
-	queue_close(&self->q);
-}
-
-static uint64_t when_of(const FIXTURE_DATA(spread) *s, uint32_t i)
+static uint64_t when_of(const struct spread *s, uint32_t i)
 {
 	return due(s->from + i * s->apart);
 }
 
-/* Plan them, then do something with each: all that before the first is due. */
-static void plan(struct __test_metadata *_metadata,
-		 FIXTURE_DATA(spread) *s, uint32_t n, uint64_t apart,
-		 void (*then)(FIXTURE_DATA(spread) *s, uint32_t i))
+typedef void change(struct spread *s, uint32_t i);
+
+/* Plan them. Returns the doorbell's answer. */
+static int plan(struct spread *s, uint64_t ahead)
+{
+	uint32_t i;
+
+	s->from = clock_ns() + ahead;
+	s->end = s->from + s->n * s->apart;
+	for (i = 0; i < s->n; i++) {
+		list[i] = i;
+		slot_arm_silent(&s->q, i, when_of(s, i));
+	}
+	return ring_list(&s->q, list, s->n);
+}
+
+/* Plan them and make a change to each, all that before the first is due. */
+static int plan_and_change(struct spread *s, uint32_t n, uint64_t apart,
+			   change *then)
 {
 	uint64_t ahead = 300 * MS;
 	uint32_t i;
 
 	s->n = n;
 	s->apart = apart;
-	ASSERT_EQ(0, queue_open(&s->q, n, O_CLOEXEC));
-	for (;;) {
-		s->from = clock_ns() + ahead;
-		s->end = s->from + n * apart;
-		for (i = 0; i < n; i++) {
-			list[i] = i;
-			slot_arm_silent(&s->q, i, when_of(s, i));
-		}
-		ASSERT_EQ((int)n, ring_list(&s->q, list, n));
+	for (;; ahead *= 2) {
+		if (queue_open(&s->q, n, O_CLOEXEC) || plan(s, ahead) != (int)n)
+			return -1;
 		for (i = 0; i < n; i++)
 			then(s, i);
 		if (clock_ns() + 100 * MS < s->from)
-			break;
+			return 0;
 		queue_close(&s->q);
-		ASSERT_EQ(0, queue_open(&s->q, n, O_CLOEXEC));
-		ahead *= 2;
 	}
 }
 
-static void cancel(FIXTURE_DATA(spread) *s, uint32_t i)
+/* As a fixture, for what closes it */
+FIXTURE(spread) {
+	struct spread s;
+};
+
+FIXTURE_SETUP(spread)
+{
+	memset(&self->s, 0, sizeof(self->s));
+}
+
+FIXTURE_TEARDOWN(spread)
+{
+	queue_close(&self->s.q);
+}
+
+static void cancel(struct spread *s, uint32_t i)
 {
 	slot_cancel(&s->q, i);
 }
@@ -101,33 +113,39 @@ static void cancel(FIXTURE_DATA(spread) *s, uint32_t i)
 /* Far earlier than each one's own time */
 TEST_F(spread, forgotten)
 {
-	plan(_metadata, self, 60, 10 * MS, cancel);
-	EXPECT_EQ(0, status_of(&self->q.status->dropped));
+	struct spread *s = &self->s;
+
+	ASSERT_EQ(0, plan_and_change(s, 60, 10 * MS, cancel));
+	EXPECT_EQ(0, status_of(&s->q.status->dropped));
 	/* The times of six have come. */
-	sleep_until(self->from + 55 * MS);
-	EXPECT_LE(15, status_of(&self->q.status->dropped));
-	sleep_until(self->end);
-	EXPECT_GE(useless(60), status_of(&self->q.status->interrupts));
-	EXPECT_EQ(0, status_of(&self->q.status->expired));
+	sleep_until(s->from + 55 * MS);
+	EXPECT_LE(15, status_of(&s->q.status->dropped));
+	sleep_until(s->end);
+	EXPECT_GE(useless(60), status_of(&s->q.status->interrupts));
+	EXPECT_EQ(0, status_of(&s->q.status->expired));
 }
 
 TEST_F(spread, sparse)
 {
-	plan(_metadata, self, 50000, 20 * US, cancel);
-	sleep_until(self->end);
-	WAIT_FOR(status_of(&self->q.status->dropped) == 50000);
-	EXPECT_GE(useless(50000), status_of(&self->q.status->interrupts));
+	struct spread *s = &self->s;
+
+	ASSERT_EQ(0, plan_and_change(s, 50000, 20 * US, cancel));
+	sleep_until(s->end);
+	WAIT_FOR(status_of(&s->q.status->dropped) == 50000);
+	EXPECT_GE(useless(50000), status_of(&s->q.status->interrupts));
 }
 
 TEST_F(spread, million)
 {
-	plan(_metadata, self, SLOTS, 2 * US, cancel);
-	sleep_until(self->end);
-	WAIT_FOR(status_of(&self->q.status->dropped) == SLOTS);
-	EXPECT_GE(useless(SLOTS), status_of(&self->q.status->interrupts));
+	struct spread *s = &self->s;
+
+	ASSERT_EQ(0, plan_and_change(s, SLOTS, 2 * US, cancel));
+	sleep_until(s->end);
+	WAIT_FOR(status_of(&s->q.status->dropped) == SLOTS);
+	EXPECT_GE(useless(SLOTS), status_of(&s->q.status->interrupts));
 }
 
-static void move_later(FIXTURE_DATA(spread) *s, uint32_t i)
+static void move_later(struct spread *s, uint32_t i)
 {
 	slot_move(&s->q, i, s->end + 200 * MS);
 }
@@ -135,23 +153,24 @@ static void move_later(FIXTURE_DATA(spread) *s, uint32_t i)
 /* What was moved is planned anew, long before, and expires at its new time. */
 TEST_F(spread, moved)
 {
+	struct spread *s = &self->s;
 	uint32_t i, n = 2000;
 	uint64_t when;
 
-	plan(_metadata, self, n, 250 * US, move_later);
-	when = due(self->end + 200 * MS);
-	sleep_until(self->end);
-	WAIT_FOR(status_of(&self->q.status->moved) == n);
-	EXPECT_GE(useless(n), status_of(&self->q.status->interrupts));
-	ASSERT_EQ((int)n, (int)ring_collect(&self->q, n));
+	ASSERT_EQ(0, plan_and_change(s, n, 250 * US, move_later));
+	when = due(s->end + 200 * MS);
+	sleep_until(s->end);
+	WAIT_FOR(status_of(&s->q.status->moved) == n);
+	EXPECT_GE(useless(n), status_of(&s->q.status->interrupts));
+	ASSERT_EQ((int)n, (int)ring_collect(&s->q, n));
 	for (i = 0; i < n; i++)
-		ASSERT_LE(when, self->q.slots[i].expired_at);
-	EXPECT_EQ(n, expired(&self->q, n));
-	EXPECT_EQ(n, status_of(&self->q.status->moved));
-	EXPECT_EQ(0, status_of(&self->q.status->dropped));
+		ASSERT_LE(when, s->q.slots[i].expired_at);
+	EXPECT_EQ(n, expired(&s->q, n));
+	EXPECT_EQ(n, status_of(&s->q.status->moved));
+	EXPECT_EQ(0, status_of(&s->q.status->dropped));
 }
 
-static void cancel_most(FIXTURE_DATA(spread) *s, uint32_t i)
+static void cancel_most(struct spread *s, uint32_t i)
 {
 	if (i % 20)
 		slot_cancel(&s->q, i);
@@ -160,17 +179,18 @@ static void cancel_most(FIXTURE_DATA(spread) *s, uint32_t i)
 /* What is still wanted is left alone. */
 TEST_F(spread, kept)
 {
+	struct spread *s = &self->s;
 	uint32_t i, n = 2000;
 
-	plan(_metadata, self, n, 250 * US, cancel_most);
-	sleep_until(self->end);
-	ASSERT_EQ(n / 20, ring_collect(&self->q, n / 20));
+	ASSERT_EQ(0, plan_and_change(s, n, 250 * US, cancel_most));
+	sleep_until(s->end);
+	ASSERT_EQ(n / 20, ring_collect(&s->q, n / 20));
 	for (i = 0; i < n; i += 20)
-		ASSERT_LE(when_of(self, i), self->q.slots[i].expired_at);
-	WAIT_FOR(status_of(&self->q.status->dropped) == n - n / 20);
-	EXPECT_EQ(n / 20, expired(&self->q, n / 20));
+		ASSERT_LE(when_of(s, i), s->q.slots[i].expired_at);
+	WAIT_FOR(status_of(&s->q.status->dropped) == n - n / 20);
+	EXPECT_EQ(n / 20, expired(&s->q, n / 20));
 	/* One that expires something goes no further. */
-	EXPECT_GE(useless(n) + n / 20, status_of(&self->q.status->interrupts));
+	EXPECT_GE(useless(n) + n / 20, status_of(&s->q.status->interrupts));
 }
 
 static void *be_busy(void *arg)
@@ -185,6 +205,7 @@ static void *be_busy(void *arg)
 /* Nobody is kept from work for what is planned for later. */
 TEST_F(spread, busy)
 {
+	struct spread *s = &self->s;
 	uint32_t i, n = 100, early = 0;
 	pthread_t thread;
 	int state = 0;
@@ -192,15 +213,15 @@ TEST_F(spread, busy)
 	pin_to(0);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, be_busy, &state));
 	WAIT_FOR(__atomic_load_n(&state, __ATOMIC_ACQUIRE));
-	plan(_metadata, self, n, 2 * MS, cancel);
+	ASSERT_EQ(0, plan_and_change(s, n, 2 * MS, cancel));
 	for (i = 0; i < n; i++) {
-		WAIT_FOR(slot_queued(&self->q, i) == DEADLINE_QUEUED_NEVER);
-		early += clock_ns() < when_of(self, i);
+		WAIT_FOR(slot_queued(&s->q, i) == DEADLINE_QUEUED_NEVER);
+		early += clock_ns() < when_of(s, i);
 	}
 	__atomic_store_n(&state, 2, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, early);
-	EXPECT_EQ(n, status_of(&self->q.status->dropped));
+	EXPECT_EQ(n, status_of(&s->q.status->dropped));
 }
 
 TEST_HARNESS_MAIN
