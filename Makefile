@@ -4,7 +4,9 @@
 #
 #	make			library and programs, below build/
 #	make demo		everything, in a guest: see README.md
-#	make check		all tests
+#	make check		the tests; and what takes hours:
+#	make check-kernels	all of them that use the module, on all kernels
+#	make check-debug	the same on kernels built to debug
 #	make costs		what each operation costs, exactly
 #	make modules		deadline.ko for the kernel in KDIR
 #	make modules_install	where modprobe finds it, below INSTALL_MOD_PATH
@@ -33,7 +35,7 @@ all: $(lib_static) $(lib_shared) $(programs)
 
 build/obj/lib/%.o: lib/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=default -MMD -MP \
+	$(CC) $(ALL_CFLAGS) -fPIC -fno-semantic-interposition -MMD -MP \
 		-DDEADLINE_VERSION='"$(VERSION)"' -c -o $@ $<
 
 $(lib_static): $(lib_objects)
@@ -69,6 +71,10 @@ demo: ready
 check: ready
 	$(MAKE) -s -C selftests
 	selftests/run
+
+check-kernels check-debug: ready
+	$(MAKE) -s -C selftests
+	selftests/run $(@:check-%=%)
 
 costs: ready
 	tools/costs/run
@@ -137,4 +143,4 @@ clean:
 
 percent := %
 
-.PHONY: all demo check costs ready install uninstall modules modules_install clean
+.PHONY: all demo check check-kernels check-debug costs ready install uninstall modules modules_install clean

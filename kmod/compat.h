@@ -14,15 +14,26 @@
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || \
-	LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
-#error "deadline: tested on Linux 6.1 and 6.12 only"
+	LINUX_VERSION_CODE >= KERNEL_VERSION(7, 4, 0)
+#error "deadline: tested on Linux 6.1, 6.12 and 7.3 only"
 #endif
 
 #ifndef CONFIG_64BIT
 #error "deadline: needs a 64-bit kernel (programs may be 32-bit)"
 #endif
 
-/* hrtimer_setup() replaced hrtimer_init() in 6.13 */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 2, 0)
+/* Newer kernels start no timer whose time has come, and return false. */
+static inline bool hrtimer_start_range_ns_user(struct hrtimer *timer,
+					       ktime_t time, u64 delta,
+					       const enum hrtimer_mode mode)
+{
+	hrtimer_start_range_ns(timer, time, delta, mode);
+	return true;
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 static inline void hrtimer_setup(struct hrtimer *timer,
 				 enum hrtimer_restart (*fn)(struct hrtimer *),
 				 clockid_t clock, enum hrtimer_mode mode)
@@ -30,6 +41,7 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 	hrtimer_init(timer, clock, mode);
 	timer->function = fn;
 }
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 #define rt_or_dl_task_policy(task) task_is_realtime(task)

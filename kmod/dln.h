@@ -190,6 +190,7 @@ struct dln_user *dln_user_get(kuid_t uid);
 void dln_user_put(struct dln_user *user);
 int dln_user_charge(struct dln_user *user, u32 slots);
 void dln_user_uncharge(struct dln_user *user, u32 slots);
+bool dln_spent(const struct dln_user *user, u64 now);
 u64 dln_charge(struct dln_user *user, u64 start);
 void dln_users_exit(void);
 /* queue.c */

@@ -10,6 +10,7 @@
 #include <linux/minmax.h>
 #include <linux/overflow.h>
 #include <linux/sched.h>
+#include "compat.h"
 #include "ring.h"
 #include "trace.h"
 #include "tree.h"
@@ -26,13 +27,17 @@ static bool __dln_repeat(struct dln_queue *q, struct dln_node *node, u64 word,
 			 u64 now)
 {
 	struct deadline_slot *slot = &q->slots[node - q->nodes];
-	u64 exact = (word & ~DEADLINE_WORD_STATE) -
-		    READ_ONCE(slot->phase) % DEADLINE_GRAIN;
+	u64 exact = word & ~DEADLINE_WORD_STATE;
+	u32 rounded = exact - READ_ONCE(slot->phase);
 	bool pending = (word & (DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN)) ==
 		       DEADLINE_WORD_EXPIRED;
 	u64 expired_at = READ_ONCE(slot->expired_at);
 	u64 before = READ_ONCE(slot->overruns);
 	u64 period, passed, next, due;
+
+	/* Else the phase is of a deadline before the slot was armed or moved. */
+	if (exact && rounded < DEADLINE_GRAIN)
+		exact -= rounded;
 
 	if (pending) {
 		if (!try_cmpxchg(&slot->word, &word,
@@ -59,7 +64,7 @@ static bool __dln_repeat(struct dln_queue *q, struct dln_node *node, u64 word,
 			(word & DEADLINE_WORD_WAKE))) {
 		if (due != DEADLINE_TIME_NEVER) {
 			__dln_enqueue(q, node, dln_key(slot, due));
-			WRITE_ONCE(slot->phase, due - next);
+			WRITE_ONCE(slot->phase, next);
 		}
 		return true;
 	}
@@ -205,38 +210,57 @@ void __dln_look(struct dln_queue *q, struct dln_node *node, u64 now)
 #define DLN_BUDGET_NS \
 	((IS_ENABLED(CONFIG_PREEMPT_RT) ? 10 : 40) * NSEC_PER_USEC)
 
-/*
- * Make the timer fire for the first node, unless it fires earlier anyway.
- *
- * hrtimer_start() is the only function that touches a timer whose callback may
- * be running: the callback leaves expires alone and returns NORESTART. (Were it
- * to set expires and return RESTART, then a doorbell that starts the timer
- * while the callback waits for the lock would have an enqueued timer's key
- * changed in place.)
- */
-void __dln_program(struct dln_queue *q)
-{
-	struct dln_node *node = q->first;
-	u64 when;
-
-	if (!node || q->paused)
-		return;
-	when = node->key;
-	if (when >= q->programmed || when > KTIME_MAX)
-		return;
-	/* The host's clock may be behind the namespace's, or ahead of it. */
-	when -= min_t(s64, when, q->offset);
-	if (when > KTIME_MAX)
-		return;
-	q->programmed = node->key;
-	hrtimer_start(&q->timer, ns_to_ktime(when), q->mode);
-}
-
 /* No interrupt before @until, CLOCK_MONOTONIC, whoever rings. */
 static void __dln_pause(struct dln_queue *q, u64 until)
 {
 	q->paused = true;
 	hrtimer_start(&q->resume, ns_to_ktime(until), q->mode);
+}
+
+/*
+ * Make the timer fire for the first node, unless it fires earlier anyway. False
+ * if that node's time has come: a kernel that knows then starts no timer.
+ *
+ * Starting it is the only thing done to a timer whose callback may be running:
+ * the callback leaves expires alone and returns NORESTART. (Were it to set
+ * expires and return RESTART, then a doorbell that starts the timer while the
+ * callback waits for the lock would have an enqueued timer's key changed in
+ * place.)
+ */
+static bool __dln_start(struct dln_queue *q)
+{
+	struct dln_node *node = q->first;
+	u64 when;
+
+	if (!node || q->paused)
+		return true;
+	when = node->key;
+	if (when >= q->programmed || when > KTIME_MAX)
+		return true;
+	/* The host's clock may be behind the namespace's, or ahead of it. */
+	when -= min_t(s64, when, q->offset);
+	if (when > KTIME_MAX)
+		return true;
+	q->programmed = node->key;
+	if (hrtimer_start_range_ns_user(&q->timer, ns_to_ktime(when), 0,
+					q->mode))
+		return true;
+	q->programmed = DEADLINE_QUEUED_NEVER;
+	return false;
+}
+
+/* Plan the next interrupt. What need not wait for one is looked at here. */
+void __dln_program(struct dln_queue *q)
+{
+	int tries = DLN_TRIES;
+
+	while (!__dln_start(q)) {
+		if (!tries--) {
+			__dln_pause(q, ktime_get_ns() + DLN_AGAIN);
+			break;
+		}
+		__dln_look(q, q->first, dln_now(q, ktime_get_ns()));
+	}
 }
 
 /* Take the first node out of the queue, if it is to be looked at; or NULL. */
@@ -321,7 +345,7 @@ enum dln_reason {
 static __always_inline void dln_serve(struct dln_queue *q,
 				      enum dln_reason reason)
 {
-	unsigned int looks = 0, futile = 0;
+	unsigned int looks = 0, futile = 0, batch = DLN_BATCH;
 	u64 start, end, now, tail, share = 0, until = 0;
 	struct dln_node *node;
 	unsigned long flags;
@@ -342,11 +366,14 @@ static __always_inline void dln_serve(struct dln_queue *q,
 	while ((node = __dln_take(q, now))) {
 		if (!__dln_examine_due(q, node, now))
 			futile++;
-		if (++looks % DLN_BATCH)
+		if (--batch)
 			continue;
+		batch = DLN_BATCH;
+		looks += DLN_BATCH;
 		end = ktime_get_ns();
 		now = dln_now(q, end);
-		if (looks < DLN_BUDGET_LOOKS && end - start < DLN_BUDGET_NS)
+		if (looks < DLN_BUDGET_LOOKS && end - start < DLN_BUDGET_NS &&
+		    (looks > DLN_BATCH || !dln_spent(q->user, end)))
 			continue;
 		/* If that was not all, others have the CPU for as long. */
 		if (q->first && q->first->key <= now) {
@@ -355,6 +382,7 @@ static __always_inline void dln_serve(struct dln_queue *q,
 		}
 		break;
 	}
+	looks += DLN_BATCH - batch;
 	dln_count(&q->status->interrupts, reason != DLN_CLOCK_SET);
 	dln_count(&q->status->expired, looks - futile);
 	if (reason == DLN_CLOCK_SET ||

@@ -37,7 +37,7 @@ MODULE_PARM_DESC(cpu_share,
 
 #define DLN_WINDOW	(10 * NSEC_PER_MSEC)
 /* What an interrupt costs before and after the part that we can time */
-#define DLN_ENTRY	NSEC_PER_USEC
+#define DLN_ENTRY	(3 * NSEC_PER_USEC / 2)
 
 /**
  * struct dln_spent - interrupt time of one CPU, written by its interrupts only
@@ -187,6 +187,23 @@ static u64 dln_spend(struct dln_spent *spent, u64 now, u64 ns,
 	}
 	spent->ns += ns;
 	return spent->ns < most ? 0 : spent->window + DLN_WINDOW;
+}
+
+static bool dln_over(const struct dln_spent *spent, u64 now, unsigned int share)
+{
+	return now - spent->window < DLN_WINDOW &&
+	       spent->ns >= DLN_WINDOW / 100 * share;
+}
+
+/*
+ * Is the share of @user, or of all, spent already, before the interrupt that
+ * asks is counted? Then it is to end soon: there may be any number of queues
+ * that are due at one instant. CLOCK_MONOTONIC; irqs are off.
+ */
+bool dln_spent(const struct dln_user *user, u64 now)
+{
+	return dln_over(this_cpu_ptr(&dln_all), now, READ_ONCE(cpu_share)) ||
+	       dln_over(this_cpu_ptr(user->spent), now, READ_ONCE(user_share));
 }
 
 /*

@@ -43,18 +43,22 @@ static_assert(sizeof(struct deadline_doorbell) == 16);
 
 /*
  * On PREEMPT_RT only whom the administrator trusts may have hard interrupts, by
- * the rule that the kernel has for sleepers. Elsewhere all timers have them.
+ * the rule that the kernel has for sleepers. Elsewhere all timers have them, and
+ * none is marked: lockdep takes a mark as a promise of what PREEMPT_RT wants.
  */
-static bool dln_may_be_hard(void)
+static enum hrtimer_mode dln_mode(void)
 {
-	return !IS_ENABLED(CONFIG_PREEMPT_RT) ||
-	       rt_or_dl_task_policy(current) || capable(CAP_SYS_NICE);
+	return IS_ENABLED(CONFIG_PREEMPT_RT) &&
+	       (rt_or_dl_task_policy(current) || capable(CAP_SYS_NICE)) ?
+	       HRTIMER_MODE_ABS_HARD : HRTIMER_MODE_ABS;
 }
 
 static u64 dln_features(const struct dln_queue *q)
 {
-	return DLN_FEATURES |
-	       (q->mode == HRTIMER_MODE_ABS_HARD ? DEADLINE_FEATURE_HARD : 0);
+	bool hard = !IS_ENABLED(CONFIG_PREEMPT_RT) ||
+		    q->mode == HRTIMER_MODE_ABS_HARD;
+
+	return DLN_FEATURES | (hard ? DEADLINE_FEATURE_HARD : 0);
 }
 
 static int dln_open(struct inode *inode, struct file *file)
@@ -75,7 +79,7 @@ static int dln_open(struct inode *inode, struct file *file)
 	q->tree = RB_ROOT;
 	q->tail = 1;
 	q->programmed = DEADLINE_QUEUED_NEVER;
-	q->mode = dln_may_be_hard() ? HRTIMER_MODE_ABS_HARD : HRTIMER_MODE_ABS;
+	q->mode = dln_mode();
 	hrtimer_setup(&q->resume, dln_resume, CLOCK_MONOTONIC, q->mode);
 	dln_clock_open(q);
 	dln_wake_init(q, file);

@@ -100,12 +100,17 @@ bool dln_clock_news(const struct dln_queue *q)
 	return READ_ONCE(q->clock_sets) != READ_ONCE(q->sets_told);
 }
 
-/* The same, and tell it: of several readers one hears it. */
+/*
+ * The same, and tell it: of several readers one hears it. What was told is read
+ * first: whoever changed it since knew of more sets than we might.
+ */
 static bool dln_tell_clock_set(struct dln_queue *q)
 {
+	/* Acquire: what is told was set before. */
+	u64 told = smp_load_acquire(&q->sets_told);
 	u64 sets = READ_ONCE(q->clock_sets);
 
-	return dln_clock_news(q) && xchg(&q->sets_told, sets) != sets;
+	return told != sets && cmpxchg(&q->sets_told, told, sets) == told;
 }
 
 /* Returns bytes delivered, 0 if nothing has expired, -EFAULT or -EINTR. */

@@ -54,12 +54,16 @@ void __dln_enqueue(struct dln_queue *q, struct dln_node *node, u64 key)
 	if (node->key)
 		__dln_remove(q, node);
 	node->key = key;
+	/*
+	 * Right of all that have the same key, marked or not: where the clock
+	 * was set back in their midst, the left is behind q->first.
+	 */
+	key |= DLN_LOOKED;
 	link = dln_place(q, key, &parent);
 	rb_link_node(&node->rb, parent, link);
 	rb_insert_color(&node->rb, &q->tree);
 	q->last = node;
 	if (!q->first || key < q->first->key)
 		q->first = node;
-	WRITE_ONCE(slot->phase, 0);
 	WRITE_ONCE(slot->queued, key & ~DEADLINE_WORD_STATE);
 }

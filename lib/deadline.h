@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,6 +30,12 @@ typedef _Atomic uint64_t deadline_word;
 
 typedef struct deadline_queue deadline_queue;
 typedef struct deadline_slot deadline_slot;
+typedef struct deadline_context deadline_context;
+typedef struct deadline_hook deadline_hook;
+
+struct msghdr;
+struct pollfd;
+struct sockaddr;
 
 /* Who serves a queue */
 enum {
@@ -269,6 +276,195 @@ bool deadline_over(const deadline_word *word);
  * Loads only; a hint. Async-signal-safe.
  */
 bool deadline_queue_pending(const deadline_queue *queue);
+
+/*
+ * Contexts: a tree of deadlines, cancellations and values, with the rules of Go's
+ * package context. A context is over once and for good, and then everything below
+ * it is. A constructor returns one reference; it takes one of its own on the parent.
+ * A cause is an opaque number, never dereferenced, that says why; 0 = none, and
+ * UINTPTR_MAX is refused (-EINVAL).
+ *
+ * In a hot loop, ask the word: deadline_over(word). It is true on time for the
+ * deadlines of all ancestors too. A cancel of an ancestor reaches it before that
+ * call returns.
+ */
+
+/** deadline_background() - the root: never over, never released */
+deadline_context *deadline_background(void);
+
+/**
+ * deadline_with_cancel() - a context that deadline_cancel() ends
+ *
+ * Return: 0; -ENOSPC if the limit of slots is reached, -ENOMEM, -ECHILD, or what
+ * deadline_queue_open() and deadline_slot_arm() say. Likewise the next two.
+ */
+int deadline_with_cancel(deadline_context *parent,
+			 deadline_context **ret_context);
+
+/**
+ * deadline_with_deadline() - one that is over at @when at the latest
+ * @cause: for deadline_cause(), if it is this deadline that ends it
+ *
+ * If the parent's deadline is earlier, that holds, and its cause. A deadline that
+ * has passed makes a context that is over.
+ */
+int deadline_with_deadline(deadline_context *parent, uintptr_t cause,
+			   deadline_context **ret_context, uint64_t when);
+
+/** deadline_with_timeout() - the same, @ns from now */
+int deadline_with_timeout(deadline_context *parent, uintptr_t cause,
+			  deadline_context **ret_context, uint64_t ns);
+
+/**
+ * deadline_with_value() - one that carries a value, and is over with its parent
+ * @key: not NULL; keys are compared as addresses
+ *
+ * Return: 0, -EINVAL, -ENOMEM.
+ */
+int deadline_with_value(deadline_context *parent, const void *key, void *value,
+			deadline_context **ret_context);
+
+/** deadline_without_cancel() - the parent's values, but never over. 0, -ENOMEM */
+int deadline_without_cancel(deadline_context *parent,
+			    deadline_context **ret_context);
+
+/**
+ * deadline_cancel() - make it over now, and all below it before this returns
+ * @cause: for deadline_cause(), if no cancel has given one before
+ *
+ * Return: 1 won, 0 already over; -EINVAL for a context that has no cancel of its own
+ * (background, without_cancel, with_value); -ECHILD.
+ */
+int deadline_cancel(deadline_context *context, uintptr_t cause);
+
+/** deadline_ref() - one more reference. Return: the context. */
+deadline_context *deadline_ref(deadline_context *context);
+
+/**
+ * deadline_release() - give a reference back; NULL is fine
+ *
+ * The last one cancels; children keep their parents, so any order will do.
+ */
+void deadline_release(deadline_context *context);
+
+/** deadline_context_word() - for deadline_over(); valid while referenced */
+const deadline_word *deadline_context_word(const deadline_context *context);
+
+/**
+ * deadline_err() - 0 while it runs; -ETIME, its deadline came; -ECANCELED. Stable.
+ * Only in a child after fork(2): -ECHILD.
+ */
+int deadline_err(const deadline_context *context);
+
+/** deadline_cause() - what was given for why it is over; 0 if nothing, or running */
+uintptr_t deadline_cause(const deadline_context *context);
+
+/** deadline_when() - its deadline or an ancestor's, the earlier; DEADLINE_NEVER */
+uint64_t deadline_when(const deadline_context *context);
+
+/** deadline_remaining() - ns until then; 0 if over, DEADLINE_NEVER if never */
+uint64_t deadline_remaining(const deadline_context *context);
+
+/** deadline_value() - the value of the nearest @key on the way up, or NULL */
+void *deadline_value(const deadline_context *context, const void *key);
+
+/**
+ * deadline_wait() - sleep until the context is over
+ * @until: give up at this time
+ *
+ * Return: 0 it is over, -ETIME @until came first, -EINTR, -ECHILD.
+ */
+int deadline_wait(deadline_context *context, uint64_t until);
+
+/**
+ * deadline_done_fd() - a descriptor that polls readable once the context is over
+ *
+ * Borrowed, closed with the context; do not read it. It comes as late as a thread
+ * of the library that makes it readable, unlike the word.
+ * Return: it; -EINVAL for a context that is never over; -ECHILD, -EMFILE ...
+ */
+int deadline_done_fd(deadline_context *context);
+
+/**
+ * deadline_after() - call @fn(@arg) once the context is over, at once if it is
+ *
+ * On its own: on the executor or a thread of the library's, as late as that is.
+ * What is not stopped runs, at the latest when the context is released.
+ * Return: 0, -EINVAL, -ENOMEM, -EAGAIN (no thread), -ECHILD.
+ */
+int deadline_after(deadline_context *context, void (*fn)(void *arg), void *arg,
+		   deadline_hook **ret_hook);
+
+/**
+ * deadline_hook_stop() - keep it from being called
+ *
+ * Does not wait. Return: 1 it will never start; 0 it has started, or was stopped
+ * before; -ECHILD.
+ */
+int deadline_hook_stop(deadline_hook *hook);
+
+/** deadline_hook_stop_wait() - and if it has started, until it ended; -EDEADLK
+ * from within it
+ */
+int deadline_hook_stop_wait(deadline_hook *hook);
+
+/** deadline_hook_free() - give the handle back, stopped or not; NULL is fine */
+void deadline_hook_free(deadline_hook *hook);
+
+/**
+ * deadline_set_executor() - where functions of deadline_after() run
+ * @submit: have fn(arg) called soon, not before it returns; 0, or non-zero if that
+ *	cannot be: then a thread of the library's calls it
+ *
+ * Return: 0; -EBUSY after the first deadline_after().
+ */
+int deadline_set_executor(int (*submit)(void (*fn)(void *arg), void *arg));
+
+/*
+ * Calls that block, under a context and a limit of their own, the earlier of which
+ * ends them: -ETIME or -ECANCELED the context, -ETIMEDOUT @until. Bytes that were
+ * moved are told, whatever came meanwhile. Else they return what the system call
+ * does, or -errno. Signals do not interrupt them. A context that is over refuses
+ * before anything is tried.
+ *
+ * Where several threads read or accept from one descriptor that is no socket, or
+ * accept from one socket, it should be O_NONBLOCK: another may be quicker.
+ */
+
+/** deadline_read() - as read(2) */
+ssize_t deadline_read(deadline_context *context, int fd, void *data,
+		      size_t size, uint64_t until);
+/** deadline_write() - as write(2), but may move less */
+ssize_t deadline_write(deadline_context *context, int fd, const void *data,
+		       size_t size, uint64_t until);
+/** deadline_recvmsg() - as recvmsg(2) */
+ssize_t deadline_recvmsg(deadline_context *context, int fd, struct msghdr *msg,
+			 int flags, uint64_t until);
+/** deadline_sendmsg() - as sendmsg(2) */
+ssize_t deadline_sendmsg(deadline_context *context, int fd,
+			 const struct msghdr *msg, int flags, uint64_t until);
+/** deadline_accept() - as accept4(2) */
+int deadline_accept(deadline_context *context, int fd, struct sockaddr *addr,
+		    unsigned int *addr_size, int flags, uint64_t until);
+/**
+ * deadline_connect() - as connect(2)
+ *
+ * The socket is O_NONBLOCK meanwhile. After a failure, close it.
+ */
+int deadline_connect(deadline_context *context, int fd,
+		     const struct sockaddr *addr, unsigned int addr_size,
+		     uint64_t until);
+/** deadline_poll() - as poll(2); never returns 0 */
+int deadline_poll(deadline_context *context, struct pollfd *fds, unsigned long n,
+		  uint64_t until);
+/** deadline_sleep() - until @until: 0, or why not */
+int deadline_sleep(deadline_context *context, uint64_t until);
+
+/* For a variable: what it points to is released when it goes out of scope. */
+#define DEADLINE_AUTO __attribute__((__cleanup__(deadline_release_at)))
+
+/** deadline_release_at() - deadline_release(*@context), for DEADLINE_AUTO */
+void deadline_release_at(deadline_context **context);
 
 /* What deadline_queue_pending() looks at; first in every queue. */
 struct deadline_queue_ends {

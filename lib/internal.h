@@ -48,6 +48,7 @@ extern const struct backend backend_thread;
  * @backend: who serves it
  * @server: the thread backend's own
  * @fd: the device, or the thread backend's eventfd
+ * @contexts: its slots are contexts, whose expiries nobody must be told
  * @orphan: we are the child of a fork: nobody serves it here
  * @lock: for the members below
  * @unused: slots from here on were never allocated
@@ -69,6 +70,7 @@ struct deadline_queue {
 	const struct backend *backend;
 	struct server *server;
 	int fd;
+	bool contexts;
 	bool orphan;
 	pthread_mutex_t lock;
 	uint32_t unused;

@@ -88,8 +88,6 @@ void look_enqueue(struct server *server, struct node *node, uint64_t key)
 	if (!node->place)
 		put(server, ++server->heaped, index);
 	settle(server, node->place);
-	__atomic_store_n(&server->queue->slots[index].phase, 0,
-			 __ATOMIC_RELAXED);
 	__atomic_store_n(&server->queue->slots[index].queued, key,
 			 __ATOMIC_SEQ_CST);
 }
@@ -134,10 +132,15 @@ static bool repeat(struct server *server, uint32_t index, __u64 word,
 	struct node *node = &server->nodes[index];
 	bool pending = (word & (DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN)) ==
 		       DEADLINE_WORD_EXPIRED;
-	uint64_t exact = (word & ~DEADLINE_WORD_STATE) - slot->phase;
+	uint64_t exact = word & ~DEADLINE_WORD_STATE;
+	uint32_t rounded = exact - slot->phase;
 	uint64_t period = __atomic_load_n(&slot->period, __ATOMIC_RELAXED);
 	uint64_t expired_at = slot->expired_at, before = slot->overruns;
 	uint64_t passed, next, due;
+
+	/* Else the phase is of a deadline before the slot was armed or moved. */
+	if (exact && rounded < DEADLINE_GRAIN)
+		exact -= rounded;
 
 	if (pending) {
 		if (!swap(slot, &word, word | DEADLINE_WORD_TAKEN))
@@ -159,8 +162,7 @@ static bool repeat(struct server *server, uint32_t index, __u64 word,
 			      (word & DEADLINE_WORD_WAKE))) {
 		if (due != DEADLINE_TIME_NEVER) {
 			look_enqueue(server, node, look_key(slot, due));
-			__atomic_store_n(&slot->phase, due - next,
-					 __ATOMIC_RELAXED);
+			__atomic_store_n(&slot->phase, next, __ATOMIC_RELAXED);
 		}
 		return true;
 	}

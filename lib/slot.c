@@ -46,6 +46,16 @@ int deadline_slot_arm_slow_(deadline_slot *slot, uint32_t flags, uint64_t when)
 	return ret > 0 ? deadline_slot_ring_(slot, 0) : ret;
 }
 
+/* A context whose deadline has passed is over at creation, not when looked at. */
+static void help(deadline_slot *slot)
+{
+	__u64 word = __atomic_load_n(&slot->word, __ATOMIC_RELAXED);
+
+	if (word & DEADLINE_WORD_ARMED &&
+	    (word & ~DEADLINE_WORD_STATE) <= deadline_now())
+		deadline_slot_request(slot);
+}
+
 /* Ring for a slot just armed (@armed 0) or moved (1), and tell that. */
 int deadline_slot_ring_(deadline_slot *slot, int armed)
 {
@@ -53,8 +63,11 @@ int deadline_slot_ring_(deadline_slot *slot, int armed)
 	uint32_t index = slot - queue->slots;
 	int ret = queue->backend->ring(queue, &index, 1);
 
-	if (ret > 0)
+	if (ret > 0) {
+		if (queue->contexts)
+			help(slot);
 		return armed;
+	}
 	/* Nobody would look: better not armed. */
 	deadline_slot_cancel(slot);
 	return ret;

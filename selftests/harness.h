@@ -45,12 +45,17 @@ static inline void relax(void)
 		relax();		\
 } while (0)
 
-static inline uint64_t clock_ns(void)
+static inline uint64_t ns_of(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * SECOND + now.tv_nsec;
+}
+
+static inline uint64_t clock_ns(void)
+{
+	return ns_of(CLOCK_MONOTONIC);
 }
 
 /* How many rounds: @n, or as many per cent of it as the variable says. */

@@ -58,7 +58,7 @@ TEST_F(lib, each_period)
 TEST_F(lib, merged)
 {
 	deadline_slot *slot = self->slots[3];
-	uint64_t start = deadline_in(MS) & ~15ull;
+	uint64_t start = deadline_in(MS) & ~15ull, exact;
 	struct deadline_record record;
 
 	ASSERT_EQ(0, deadline_slot_set_period(slot, PERIOD));
@@ -67,7 +67,9 @@ TEST_F(lib, merged)
 	ASSERT_EQ(1, deadline_slot_cancel(slot));
 	ASSERT_EQ(1, deadline_queue_reap(self->queue, &record, 1));
 	EXPECT_LE(4, record.overruns);
-	EXPECT_EQ((start + record.overruns * PERIOD) / 16, record.when / 16);
+	exact = start + record.overruns * PERIOD;
+	EXPECT_GT(record.when + 16, exact);
+	EXPECT_LT(record.when, exact + 16);
 	EXPECT_EQ(0, deadline_queue_reap(self->queue, &record, 1));
 }
 
@@ -108,33 +110,50 @@ TEST_F(lib, freed)
 	EXPECT_TRUE(slot_is_over(slot));
 }
 
-/* With slack, 63 deadlines wait for the one without, and share its wake-up. */
-TEST_F(lib, slack)
+/* Arm 63 with slack and, last, one without, @ahead of now; are they in time? */
+static bool arm_with_slack(struct __test_metadata *_metadata,
+			   deadline_slot **slots, uint64_t ahead,
+			   uint64_t *when)
 {
-	uint64_t when = deadline_in(50 * MS), sum = 0;
-	struct deadline_record record;
-	struct deadline_stats before;
 	int i;
 
+	*when = deadline_in(ahead);
 	for (i = 0; i < 63; i++) {
-		ASSERT_EQ(0, deadline_slot_set_slack(self->slots[i],
-						     4 * SECOND));
-		ASSERT_EQ(0, deadline_slot_arm(self->slots[i], 0, when - i));
+		ASSERT_EQ(0, deadline_slot_set_slack(slots[i], 4 * SECOND));
+		ASSERT_EQ(0, deadline_slot_arm(slots[i], 0, *when - i));
 	}
-	ASSERT_EQ(0, deadline_slot_arm(self->slots[63], 0, when + 1000));
-	doorbells(self->queue, 64);
-	before = stats_of(self->queue);
+	ASSERT_EQ(0, deadline_slot_arm(slots[63], 0, *when + 1000));
+	if (deadline_now() < *when)
+		return true;
+	for (i = 0; i < 64; i++)
+		deadline_slot_cancel(slots[i]);
+	return false;
+}
+
+/* They wait for the one without, and share its wake-up. */
+TEST_F(lib, slack)
+{
+	uint64_t when, ahead = 50 * MS, sum = 0, early = 0, late = 0;
+	struct deadline_record record;
+	uint64_t before;
+	int i;
+
+	while (!arm_with_slack(_metadata, self->slots, ahead, &when))
+		ahead *= 2;
+	before = stats_of(self->queue).interrupts;
 	for (i = 0; i < 64; i++) {
 		ASSERT_EQ(1, reap_one(self->queue, &record));
-		EXPECT_LE(record.when, record.expired_at);
-		EXPECT_LE(when + 1000, record.expired_at);
-		EXPECT_GT(when + 3 * SECOND, record.expired_at);
+		if (record.when < when - 64)
+			continue;
+		early += record.expired_at < when + 1000;
+		late += record.expired_at > when + 3 * SECOND;
 		sum += record.user_data;
 	}
+	EXPECT_EQ(0, early);
+	/* A batch of 16 at least; there the budget of a slow machine ends. */
+	EXPECT_GE(64 - 16, late);
 	EXPECT_EQ(64 * 63 / 2, sum);
-	/* One if all were planned in time */
-	if (deadline_now() < when + SECOND)
-		EXPECT_GE(before.interrupts + 2, stats_of(self->queue).interrupts);
+	EXPECT_GE(before + 8, stats_of(self->queue).interrupts);
 }
 
 TEST_HARNESS_MAIN

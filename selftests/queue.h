@@ -7,7 +7,10 @@
 #ifndef SELFTESTS_QUEUE_H
 #define SELFTESTS_QUEUE_H
 
+#include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
+#include <sys/socket.h>
 #include <linux/deadline.h>
 #include "harness.h"
 
@@ -50,18 +53,31 @@ static inline int queue_map(struct queue *q)
 	return 0;
 }
 
-/* A queue with at least @slots slots; @flags as in open(2), beside O_RDWR. */
-static inline int queue_open(struct queue *q, uint32_t slots, int flags)
+/* Make a queue of @fd, an open device that had no SETUP. */
+static inline int queue_make(struct queue *q, int fd, clockid_t clock,
+			     uint32_t slots)
 {
 	memset(q, 0, sizeof(*q));
 	q->setup.slots = slots;
-	q->setup.clock = CLOCK_MONOTONIC;
-	q->fd = open(DEVICE, O_RDWR | flags);
-	if (q->fd < 0)
-		return -errno;
+	q->setup.clock = clock;
+	q->fd = fd;
 	if (ioctl(q->fd, DEADLINE_IOC_SETUP, &q->setup))
 		return -errno;
 	return queue_map(q);
+}
+
+/* A queue with at least @slots slots; @flags as in open(2), beside O_RDWR. */
+static inline int queue_open_on(struct queue *q, clockid_t clock,
+				uint32_t slots, int flags)
+{
+	int fd = open(DEVICE, O_RDWR | flags);
+
+	return fd < 0 ? -errno : queue_make(q, fd, clock, slots);
+}
+
+static inline int queue_open(struct queue *q, uint32_t slots, int flags)
+{
+	return queue_open_on(q, CLOCK_MONOTONIC, slots, flags);
 }
 
 static inline void queue_unmap(struct queue *q)
@@ -130,16 +146,30 @@ static inline void slot_arm_silent(struct queue *q, uint32_t i, uint64_t when)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+/* Does somebody have to ring for the slot, due at @when? */
+static inline bool slot_needs_ring(const struct queue *q, uint32_t i,
+				   uint64_t when)
+{
+	uint64_t latest = due(when) + q->slots[i].slack;
+
+	if (latest < due(when))
+		latest = UINT64_MAX;
+	return slot_queued(q, i) > latest;
+}
+
 /* Arm by the protocol. 0, or -1 if a doorbell was needed and failed. */
 static inline int slot_arm(struct queue *q, uint32_t i, uint64_t when)
 {
 	slot_arm_silent(q, i, when);
-	if (slot_queued(q, i) <= due(when))
+	if (!slot_needs_ring(q, i, when))
 		return 0;
 	return ring_one(q, i) == 1 ? 0 : -1;
 }
 
-/* Move by the protocol. 1 moved, 0 over, -1 the doorbell failed. */
+/*
+ * Move by the protocol; an expiry that is there stays. 1 moved, 0 over, -1 the
+ * doorbell failed.
+ */
 static inline int slot_move(struct queue *q, uint32_t i, uint64_t when)
 {
 	__u64 old = slot_word(q, i);
@@ -147,14 +177,13 @@ static inline int slot_move(struct queue *q, uint32_t i, uint64_t when)
 	do {
 		if (!(old & DEADLINE_WORD_ARMED))
 			return 0;
-	} while (!slot_swap(q, i, &old, due(when) | DEADLINE_WORD_ARMED));
+	} while (!slot_swap(q, i, &old,
+			    due(when) | (old & DEADLINE_WORD_STATE)));
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (slot_queued(q, i) <= due(when))
-		return 1;
-	return ring_one(q, i);
+	return slot_needs_ring(q, i, when) ? ring_one(q, i) : 1;
 }
 
-/* 1 cancelled, 0 over */
+/* The same for cancelling. 1 cancelled, 0 over */
 static inline int slot_cancel(struct queue *q, uint32_t i)
 {
 	__u64 old = slot_word(q, i);
@@ -162,7 +191,7 @@ static inline int slot_cancel(struct queue *q, uint32_t i)
 	do {
 		if (!(old & DEADLINE_WORD_ARMED))
 			return 0;
-	} while (!slot_swap(q, i, &old, old & ~DEADLINE_WORD_STATE));
+	} while (!slot_swap(q, i, &old, old & ~DEADLINE_WORD_ARMED));
 	return 1;
 }
 
@@ -216,6 +245,63 @@ static inline bool slot_claim(struct queue *q, uint32_t i)
 	return true;
 }
 
+/*
+ * What has come of a periodic slot: @start + n * @period, exactly. Expiries that
+ * were consumed and their overruns are what passed.
+ */
+struct course {
+	uint64_t start;
+	uint64_t period;
+	uint64_t passed;
+	unsigned long consumed;
+	unsigned long early;
+	unsigned long wrong;
+};
+
+static inline uint64_t course_next(const struct course *c)
+{
+	return c->start + c->passed * c->period;
+}
+
+static inline void course_add(struct course *c, uint64_t expired_at,
+			      uint32_t overruns)
+{
+	c->early += expired_at < course_next(c) + overruns * c->period;
+	c->passed += overruns + 1ull;
+	c->consumed++;
+	/* The next one would have been due. */
+	c->wrong += expired_at >= course_next(c);
+}
+
+/* Arm the slot for this course. */
+static inline int course_arm(struct queue *q, uint32_t i, struct course *c)
+{
+	q->slots[i].flags = DEADLINE_SLOT_PERIODIC;
+	q->slots[i].period = c->period;
+	return slot_arm(q, i, c->start);
+}
+
+/* Own the periodic slot's expiry, if there is one, and count it. */
+static inline bool course_claim(struct queue *q, uint32_t i, struct course *c)
+{
+	const struct deadline_slot *slot = &q->slots[i];
+	__u64 old = slot_word(q, i);
+	uint64_t expired_at;
+	uint32_t overruns;
+
+	do {
+		if ((old & (DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN)) !=
+		    DEADLINE_WORD_EXPIRED)
+			return false;
+		expired_at = __atomic_load_n(&slot->expired_at,
+					     __ATOMIC_RELAXED);
+		overruns = __atomic_load_n(&slot->overruns, __ATOMIC_RELAXED);
+	} while (!slot_swap(q, i, &old, old | DEADLINE_WORD_TAKEN));
+	course_add(c, expired_at, overruns);
+	c->wrong += (old & ~DEADLINE_WORD_STATE) != due(course_next(c));
+	return true;
+}
+
 /* Consume all that is in the ring; how many expiries that were. */
 static inline unsigned int ring_drain(struct queue *q)
 {
@@ -249,6 +335,126 @@ static inline int read_one(const struct queue *q, struct deadline_expiry *to)
 	if (ret < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	return ret == sizeof(*to) ? 1 : -EIO;
+}
+
+/* Is this kernel PREEMPT_RT? */
+static inline bool is_rt(void)
+{
+	struct utsname name;
+
+	return uname(&name) == 0 && strstr(name.version, "PREEMPT_RT");
+}
+
+/* What /proc/self/fdinfo says of the queue; -1 if it has no such line */
+static inline long long queue_fdinfo(int fd, const char *name)
+{
+	char path[64], line[128], key[64];
+	long long value, found = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "deadline-%63[^:]:\t%lld", key, &value) == 2 &&
+		    !strcmp(key, name))
+			found = value;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+struct reader {
+	const struct queue *q;
+	pid_t id;
+	int ret;
+	struct deadline_expiry expiry;
+};
+
+static inline void *read_thread(void *arg)
+{
+	struct reader *r = arg;
+
+	__atomic_store_n(&r->id, thread_id(), __ATOMIC_RELEASE);
+	r->ret = read_one(r->q, &r->expiry);
+	return NULL;
+}
+
+/* Start a thread that reads one expiry; it is asleep when this returns. */
+static inline int start_reader(struct reader *r, const struct queue *q,
+			       pthread_t *to)
+{
+	memset(r, 0, sizeof(*r));
+	r->q = q;
+	if (pthread_create(to, NULL, read_thread, r))
+		return -1;
+	WAIT_FOR(__atomic_load_n(&r->id, __ATOMIC_ACQUIRE));
+	WAIT_FOR(is_asleep(r->id));
+	return 0;
+}
+
+static inline int set_nonblock(const struct queue *q)
+{
+	return fcntl(q->fd, F_SETFL, O_NONBLOCK);
+}
+
+/* What poll(2) reports, 0 if nothing */
+static inline int polled(const struct queue *q, int timeout)
+{
+	struct pollfd pollfd = {
+		.fd = q->fd,
+		.events = POLLIN | POLLRDNORM | POLLOUT | POLLPRI,
+	};
+
+	return poll(&pollfd, 1, timeout) == 1 ? pollfd.revents : 0;
+}
+
+static inline int set_eventfd(const struct queue *q, int fd)
+{
+	return ioctl(q->fd, DEADLINE_IOC_EVENTFD, fd) ? errno : 0;
+}
+
+/* What it counted since the last time; 0 if nothing */
+static inline uint64_t counted(int fd)
+{
+	uint64_t count = 0xA5A5;
+
+	return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+}
+
+static inline int send_fd(int via, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = "", byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	return sendmsg(via, &msg, 0) == 1 ? 0 : -1;
+}
+
+static inline int receive_fd(int via)
+{
+	char control[CMSG_SPACE(sizeof(int))] = "", byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd = -1;
+
+	if (recvmsg(via, &msg, 0) == 1 && CMSG_FIRSTHDR(&msg))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
 }
 
 /* How many files hold the module */

@@ -3,22 +3,8 @@
  * The registered eventfd: one count for each wake-up, none missed, replaced and
  * removed at will, and nothing else taken for an eventfd.
  */
-#include <poll.h>
 #include <sys/eventfd.h>
 #include "queue.h"
-
-static int set_eventfd(const struct queue *q, int fd)
-{
-	return ioctl(q->fd, DEADLINE_IOC_EVENTFD, fd) ? errno : 0;
-}
-
-/* What it counted since the last time; 0 if nothing */
-static uint64_t counted(int fd)
-{
-	uint64_t count = 0xA5A5;
-
-	return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
-}
 
 TEST_F(queue, counts)
 {

@@ -5,7 +5,6 @@
  * for the others while one is left.
  */
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include "queue.h"
 
 #define EXECUTED "UAPI_LIFE_FD"
@@ -50,42 +49,6 @@ TEST_F(queue, exec_closes)
 	ASSERT_EQ(0, slot_expire(&self->q, 7));
 	EXPECT_TRUE(exited(in_child(execute, &self->q.fd), 201));
 	EXPECT_EQ(1, ring_collect(&self->q, 1));
-}
-
-static int send_fd(int via, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = "", byte = 0;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return sendmsg(via, &msg, 0) == 1 ? 0 : -1;
-}
-
-static int receive_fd(int via)
-{
-	char control[CMSG_SPACE(sizeof(int))] = "", byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	int fd = -1;
-
-	if (recvmsg(via, &msg, 0) == 1 && CMSG_FIRSTHDR(&msg))
-		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-	return fd;
 }
 
 /* Read one expiry of the queue that comes through the socket. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * 1,000,000 slots at once, at spread deadlines, a third of them cancelled on
- * the way: each ends exactly once, none early.
+ * 1,000,000 slots at once (or fewer, see rounds()), at spread deadlines, a third
+ * of them cancelled on the way: each ends exactly once, none early.
  */
 #include "queue.h"
 
@@ -9,6 +9,7 @@
 
 static uint32_t list[MILLION];
 static uint8_t ends[MILLION];
+static uint32_t million;
 
 /* A deadline for each slot: @from plus up to a second, in no order */
 static uint64_t when_of(uint64_t from, uint32_t slot)
@@ -20,11 +21,11 @@ static int arm_all(struct queue *q, uint64_t from)
 {
 	uint32_t i;
 
-	for (i = 0; i < MILLION; i++) {
+	for (i = 0; i < million; i++) {
 		list[i] = i;
 		slot_arm_silent(q, i, when_of(from, i));
 	}
-	return ring_list(q, list, MILLION);
+	return ring_list(q, list, million);
 }
 
 /* Cancel some; how many it was in time for */
@@ -32,7 +33,7 @@ static uint32_t cancel_some(struct queue *q)
 {
 	uint32_t i, n = 0;
 
-	for (i = 0; i < MILLION; i += 3) {
+	for (i = 0; i < million; i += 3) {
 		if (!slot_cancel(q, i))
 			continue;
 		ends[i]++;
@@ -65,18 +66,19 @@ TEST(each_ends_once)
 	struct queue q;
 	uint64_t from;
 
-	ASSERT_EQ(0, queue_open(&q, MILLION, O_CLOEXEC | O_NONBLOCK));
+	million = rounds(MILLION);
+	ASSERT_EQ(0, queue_open(&q, million, O_CLOEXEC | O_NONBLOCK));
 	from = clock_ns() + SECOND;
-	ASSERT_EQ(MILLION, arm_all(&q, from));
+	ASSERT_EQ(million, arm_all(&q, from));
 	cancelled = cancel_some(&q);
-	EXPECT_EQ(0, consume(&q, from, MILLION - cancelled));
-	for (i = 0; i < MILLION; i++)
+	EXPECT_EQ(0, consume(&q, from, million - cancelled));
+	for (i = 0; i < million; i++)
 		wrong += ends[i] != 1;
 	EXPECT_EQ(0, wrong);
 	EXPECT_EQ(0, ring_drain(&q));
-	EXPECT_EQ(MILLION - cancelled, expired(&q, MILLION - cancelled));
+	EXPECT_EQ(million - cancelled, expired(&q, million - cancelled));
 	WAIT_FOR(status_of(&q.status->dropped) +
-		 status_of(&q.status->expired) >= MILLION);
+		 status_of(&q.status->expired) >= million);
 	EXPECT_EQ(cancelled, status_of(&q.status->dropped));
 	queue_close(&q);
 }
@@ -86,8 +88,9 @@ TEST(close_armed)
 {
 	struct queue q;
 
-	ASSERT_EQ(0, queue_open(&q, MILLION, O_CLOEXEC));
-	ASSERT_EQ(MILLION, arm_all(&q, clock_ns() + 1000 * SECOND));
+	million = rounds(MILLION);
+	ASSERT_EQ(0, queue_open(&q, million, O_CLOEXEC));
+	ASSERT_EQ(million, arm_all(&q, clock_ns() + 1000 * SECOND));
 	queue_close(&q);
 	EXPECT_EQ(0, module_uses());
 }

@@ -3,21 +3,10 @@
  * poll(2) and epoll(7): readable while the ring holds anything, and no wake-up
  * is missed, however near the deadline is to the sleep.
  */
-#include <poll.h>
 #include <sys/epoll.h>
 #include "queue.h"
 
 #define READABLE (POLLIN | POLLRDNORM)
-
-static int polled(const struct queue *q, int timeout)
-{
-	struct pollfd pollfd = {
-		.fd = q->fd,
-		.events = POLLIN | POLLRDNORM | POLLOUT | POLLPRI,
-	};
-
-	return poll(&pollfd, 1, timeout) == 1 ? pollfd.revents : 0;
-}
 
 /* An epoll that watches @q */
 static int epoll_of(const struct queue *q, uint32_t events)

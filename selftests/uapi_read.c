@@ -21,11 +21,6 @@ static int expire_some(struct queue *q, uint32_t n)
 	return 0;
 }
 
-static int set_nonblock(const struct queue *q)
-{
-	return fcntl(q->fd, F_SETFL, O_NONBLOCK);
-}
-
 TEST_F(queue, short_buffer)
 {
 	char buffer[SIZE];
@@ -147,34 +142,6 @@ TEST_F(queue, fault_loses_nothing)
 	EXPECT_EQ(1, read_one(&self->q, &expiry));
 	EXPECT_EQ(3, expiry.slot + two[0].slot + two[1].slot);
 	EXPECT_EQ(0, read_one(&self->q, &expiry));
-}
-
-struct reader {
-	const struct queue *q;
-	pid_t id;
-	int ret;
-	struct deadline_expiry expiry;
-};
-
-static void *read_thread(void *arg)
-{
-	struct reader *r = arg;
-
-	__atomic_store_n(&r->id, thread_id(), __ATOMIC_RELEASE);
-	r->ret = read_one(r->q, &r->expiry);
-	return NULL;
-}
-
-/* Start a thread that reads one expiry; it is asleep when this returns. */
-static int start_reader(struct reader *r, const struct queue *q, pthread_t *to)
-{
-	memset(r, 0, sizeof(*r));
-	r->q = q;
-	if (pthread_create(to, NULL, read_thread, r))
-		return -1;
-	WAIT_FOR(__atomic_load_n(&r->id, __ATOMIC_ACQUIRE));
-	WAIT_FOR(is_asleep(r->id));
-	return 0;
 }
 
 TEST_F(queue, blocks)

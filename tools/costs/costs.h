@@ -3,6 +3,7 @@
 #ifndef COSTS_H
 #define COSTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,11 @@ void costs_words_exact(void);
 void costs_words_in_ns(void);
 /* wakeups.c: from the deadline to whoever sees it */
 void costs_wakeups(void);
+/* contexts.c: made, cancelled, released */
+void costs_contexts(void);
 /* crowds.c: many deadlines in one queue */
 void costs_crowds(void);
+/* storms.c: what they take from others */
+void costs_storms(void);
 
 #endif

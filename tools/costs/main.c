@@ -55,7 +55,9 @@ int main(int argc, char **argv)
 	if (kernel) {
 		costs_words_exact();
 		costs_wakeups();
+		costs_contexts();
 		costs_crowds();
+		costs_storms();
 	} else {
 		costs_words_in_ns();
 	}

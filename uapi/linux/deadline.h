@@ -45,8 +45,9 @@
  *	read once for up to 16 expiries, before them. Kernel.
  * @overruns: Periods that passed before the last expiry without one of their own
  *	that was consumed; at most INT_MAX. Kernel.
- * @phase: By how many ns, 0 to 15, the deadline of a periodic slot is rounded
- *	up, so that no period is longer than the others. Kernel.
+ * @phase: Low half of the time at which a periodic slot is due exactly, before
+ *	it is rounded up, so that no period is longer than the others. Not looked
+ *	at once the slot was armed or moved. Kernel.
  * @owner: The program's, or its library's. Never looked at.
  */
 struct deadline_slot {
@@ -99,7 +100,7 @@ struct deadline_entry {
  * @contended: Looks that lost every swap and were put off a little.
  * @full: Interrupts that ended with their budget spent and slots still due.
  * @doorbells: Slots named in doorbells.
- * @longest: The longest interrupt in ns, entry and wake-ups not counted.
+ * @longest: The longest interrupt in ns, by clock reads 16 looks apart.
  * @throttled: Interrupts after which the queue had to pause, because its user's
  *	interrupts, or those of all users, had their share of the CPU.
  * @clock_sets: Times that the queue's clock was set.

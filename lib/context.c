@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Contexts: a tree of deadlines, cancellations and values, as Go has them.
+ *
+ * Whether one is over is a function of its word alone, and who ends it is whoever
+ * swaps that word: the kernel, a cancel, or a helper that has read the clock. What
+ * is left to do then, ending the children and running the hooks, falls to the first
+ * of the library's callers who sees it; the others wait for him.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "context.h"
+
+/* What the word of those says that are never over */
+static const uint64_t never = DEADLINE_TIME_NEVER | DEADLINE_WORD_ARMED;
+
+static struct deadline_context background = {
+	.word = (const deadline_word *)&never,
+	.refs = 1,
+	.when = DEADLINE_NEVER,
+};
+
+deadline_context *deadline_background(void)
+{
+	return &background;
+}
+
+/* A reference, unless it is free or about to be */
+static bool get_unless_zero(struct deadline_context *c)
+{
+	uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
+
+	do {
+		if (!refs)
+			return false;
+	} while (!__atomic_compare_exchange_n(&c->refs, &refs, refs + 1, 0,
+					      __ATOMIC_ACQUIRE,
+					      __ATOMIC_RELAXED));
+	return true;
+}
+
+deadline_context *deadline_ref(deadline_context *context)
+{
+	if (context != &background)
+		__atomic_fetch_add(&context->refs, 1, __ATOMIC_RELAXED);
+	return context;
+}
+
+static inline bool over(const struct deadline_context *context)
+{
+	return !(context_word(context) & DEADLINE_WORD_ARMED);
+}
+
+static __attribute__((noinline)) void wake(const __u64 *word)
+{
+	int saved = errno;
+
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX);
+	errno = saved;
+}
+
+/*
+ * Make the node, whose word was @old, over, for @state: EXPIRED|TAKEN, or 0 for
+ * canceled. False if it was already. Whoever sleeps on the word is woken.
+ */
+static inline bool end_from(struct deadline_context *node, __u64 old,
+			    uint64_t state)
+{
+	__u64 *word = &context_slot(node)->word;
+
+	do {
+		if (!(old & DEADLINE_WORD_ARMED))
+			return false;
+	} while (!deadline_swap_(word, &old,
+				 (old & ~DEADLINE_WORD_STATE) | state));
+	if (__builtin_expect(old & DEADLINE_WORD_WAKE, 0))
+		wake((__u64 *)state_half(word));
+	return true;
+}
+
+static inline bool end(struct deadline_context *node, uint64_t state)
+{
+	return end_from(node, context_word(node), state);
+}
+
+/* The first cause that is given stays. */
+static inline void give_cause(struct deadline_context *node, uintptr_t cause)
+{
+	uintptr_t none = 0;
+
+	__atomic_compare_exchange_n(&node->cancel_cause, &none, cause + 1, 0,
+				    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* The child of a node that is over is over for the same reason. */
+static inline void end_like(struct deadline_context *child,
+			    const struct deadline_context *node)
+{
+	if (context_word(node) & DEADLINE_WORD_EXPIRED) {
+		end(child, DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN);
+		return;
+	}
+	if (!over(child))
+		give_cause(child, deadline_cause(node));
+	end(child, 0);
+}
+
+/* Who is being released looks at it without the lock. */
+static inline void set_back(struct deadline_context *child,
+			    struct deadline_context **back)
+{
+	__atomic_store_n(&child->back, back, __ATOMIC_RELAXED);
+}
+
+/*
+ * The parent node's lock is held. The last store is what allows a child that is
+ * being released to be used again.
+ */
+static void unlink_child(struct deadline_context *child)
+{
+	*child->back = child->next;
+	if (child->next)
+		set_back(child->next, child->back);
+	__atomic_store_n(&child->back, NULL, __ATOMIC_RELEASE);
+}
+
+static inline uint32_t state_of(const struct deadline_context *node)
+{
+	return __atomic_load_n(&node->state, __ATOMIC_SEQ_CST);
+}
+
+static inline void set_state(struct deadline_context *node, uint32_t state)
+{
+	__atomic_store_n(&node->state, state, __ATOMIC_RELAXED);
+}
+
+/* Sleep until the node's subtree is over, which somebody is busy with. */
+static void await(struct deadline_context *node)
+{
+	uint32_t state = __atomic_load_n(&node->state, __ATOMIC_ACQUIRE);
+	int saved = errno;
+
+	while (state == CONTEXT_COMPLETING || state == CONTEXT_AWAITED) {
+		if (state == CONTEXT_AWAITED ||
+		    __atomic_compare_exchange_n(&node->state, &state,
+						CONTEXT_AWAITED, 0,
+						__ATOMIC_ACQUIRE,
+						__ATOMIC_ACQUIRE))
+			syscall(SYS_futex, &node->state, FUTEX_WAIT_PRIVATE,
+				CONTEXT_AWAITED, NULL);
+		state = __atomic_load_n(&node->state, __ATOMIC_ACQUIRE);
+	}
+	errno = saved;
+}
+
+static void completed(struct deadline_context *node)
+{
+	int saved = errno;
+
+	if (__atomic_exchange_n(&node->state, CONTEXT_COMPLETE,
+				__ATOMIC_RELEASE) == CONTEXT_AWAITED) {
+		syscall(SYS_futex, &node->state, FUTEX_WAKE_PRIVATE, INT_MAX);
+		errno = saved;
+	}
+}
+
+/*
+ * Begin to complete a node that is over: its children are ended, and those that have
+ * something below them put on @todo, each with a reference; its hooks on @hooks.
+ * False if somebody else has begun.
+ */
+static bool begin(struct deadline_context *node,
+		  struct deadline_context **todo, struct deadline_hook **hooks)
+{
+	struct deadline_context *child;
+	bool mine;
+
+	lock(&node->lock);
+	mine = state_of(node) <= CONTEXT_OPEN;
+	if (mine) {
+		set_state(node, CONTEXT_COMPLETING);
+		while ((child = node->child)) {
+			end_like(child, node);
+			/* Who releases the last reference completes it. */
+			if (state_of(child) == CONTEXT_BARE ||
+			    !get_unless_zero(child)) {
+				unlink_child(child);
+				continue;
+			}
+			unlink_child(child);
+			child->next = *todo;
+			*todo = child;
+		}
+		hooks_take(node, hooks);
+	}
+	unlock(&node->lock);
+	return mine;
+}
+
+/*
+ * The node is over: have all below it be over as well, and its hooks run, before we
+ * return, whoever does it. Waiting goes down the tree only, so it ends.
+ */
+static __attribute__((noinline))
+void complete(struct deadline_context *node)
+{
+	struct deadline_context *todo = NULL, *done = NULL, *busy = NULL, *next;
+	struct deadline_hook *hooks = NULL;
+
+	if (!begin(node, &todo, &hooks)) {
+		await(node);
+		return;
+	}
+	while ((next = todo)) {
+		todo = next->next;
+		if (begin(next, &todo, &hooks)) {
+			next->next = done;
+			done = next;
+		} else {
+			next->next = busy;
+			busy = next;
+		}
+	}
+	while ((next = busy)) {
+		busy = next->next;
+		await(next);
+		deadline_release(next);
+	}
+	while ((next = done)) {
+		done = next->next;
+		completed(next);
+		deadline_release(next);
+	}
+	completed(node);
+	hooks_run(hooks);
+}
+
+/*
+ *	ender				linker of a child or hook
+ *	-----				-------------------------
+ *	swap word: over			link
+ *	full barrier			full barrier (unlock)
+ *	load the lists			load word
+ *
+ * Either the ender finds what was linked, or the linker finds it over. So a node
+ * with nothing below it is complete as it is.
+ */
+void context_complete(struct deadline_context *node)
+{
+	if (__builtin_expect(state_of(node) != CONTEXT_BARE, 0))
+		complete(node);
+}
+
+/* The clock says @now: if that is past its deadline, so does the word. */
+bool context_help(struct deadline_context *node, uint64_t now)
+{
+	if (now < (context_word(node) & ~DEADLINE_WORD_STATE))
+		return false;
+	end(node, DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN);
+	return true;
+}
+
+/*
+ * The free list for a deadline at @when. How far away that is need not be exact,
+ * so the time is the one that this thread read last.
+ */
+static inline uint32_t class_of(uint64_t when)
+{
+	uint64_t last = clock_last;
+
+	return when > last ? 63 - __builtin_clzll(when - last) : 0;
+}
+
+/* Link a node that is armed below its parent node, which may be over. */
+static inline void link_child(struct deadline_context *child,
+			      struct deadline_context *parent)
+{
+	struct deadline_context *next;
+
+	lock(&parent->lock);
+	if (context_opens(parent)) {
+		next = parent->child;
+		child->next = next;
+		if (next)
+			set_back(next, &child->next);
+		set_back(child, &parent->child);
+		parent->child = child;
+	}
+	unlock(&parent->lock);
+	if (__builtin_expect(over(parent), 0))
+		end_like(child, parent);
+}
+
+/* Before it has a reference: what was the matter with its slot? */
+static __attribute__((noinline))
+int undo_node(struct deadline_context *node, int ret)
+{
+	deadline_release(node->parent);
+	pool_free(node);
+	return ret;
+}
+
+/* A node below @parent, from what was free; a cause goes with the deadline. */
+static inline __attribute__((always_inline))
+int make_node(struct deadline_context *node, struct deadline_context *parent,
+	      uint64_t when, uintptr_t cause, void *creator,
+	      struct deadline_context **ret_context)
+{
+	int ret;
+
+	node->parent = deadline_ref(parent);
+	node->when = when;
+	node->timeout_cause = cause;
+	node->cancel_cause = 0;
+	node->creator = creator;
+	ret = deadline_slot_arm(context_slot(node), 0, when);
+	if (__builtin_expect(ret, 0))
+		return undo_node(node, ret);
+	/* Release: a reaper that gets a reference gets all of the above. */
+	__atomic_store_n(&node->refs, 1, __ATOMIC_RELEASE);
+	*ret_context = node;
+	if (parent->node)
+		link_child(node, parent->node);
+	return 0;
+}
+
+static __attribute__((noinline))
+int make_node_slow(struct deadline_context *parent, uint32_t class,
+		   uint64_t when, uintptr_t cause, void *creator,
+		   struct deadline_context **ret_context)
+{
+	struct deadline_context *node;
+	int ret = pool_alloc_slow(class, &node);
+
+	if (ret)
+		return ret;
+	node->class = class;
+	return make_node(node, parent, when, cause, creator, ret_context);
+}
+
+static inline __attribute__((always_inline))
+int new_node(struct deadline_context *parent, uint64_t when, uintptr_t cause,
+	     void *creator, struct deadline_context **ret_context)
+{
+	struct deadline_context *node;
+	struct list *mine = magazine;
+	uint32_t class;
+
+	if (parent->when <= when) {
+		when = parent->when;
+		cause = parent->timeout_cause;
+	}
+	class = class_of(when);
+	node = mine ? pop(&mine[class]) : NULL;
+	if (__builtin_expect(!node, 0))
+		return make_node_slow(parent, class, when, cause, creator,
+				      ret_context);
+	return make_node(node, parent, when, cause, creator, ret_context);
+}
+
+int deadline_with_deadline(deadline_context *parent, uintptr_t cause,
+			   deadline_context **ret_context, uint64_t when)
+{
+	return new_node(parent, when, cause, __builtin_return_address(0),
+			ret_context);
+}
+
+int deadline_with_timeout(deadline_context *parent, uintptr_t cause,
+			  deadline_context **ret_context, uint64_t ns)
+{
+	return new_node(parent, deadline_in(ns), cause,
+			__builtin_return_address(0), ret_context);
+}
+
+int deadline_with_cancel(deadline_context *parent,
+			 deadline_context **ret_context)
+{
+	return new_node(parent, DEADLINE_NEVER, 0, __builtin_return_address(0),
+			ret_context);
+}
+
+/* One without a slot; over if @like is, which is @parent or the background */
+static int new_light(deadline_context *parent, const deadline_context *like,
+		     deadline_context **ret_context,
+		     const void *key, void *value)
+{
+	struct deadline_context *context;
+	int saved = errno;
+
+	context = calloc(1, sizeof(*context));
+	errno = saved;
+	if (!context)
+		return -ENOMEM;
+	context->word = like->word;
+	context->node = like->node;
+	context->when = like->when;
+	context->timeout_cause = like->timeout_cause;
+	context->parent = deadline_ref(parent);
+	context->refs = 1;
+	context->key = key;
+	context->value = value;
+	*ret_context = context;
+	return 0;
+}
+
+int deadline_with_value(deadline_context *parent, const void *key, void *value,
+			deadline_context **ret_context)
+{
+	return key ? new_light(parent, parent, ret_context, key, value) :
+		     -EINVAL;
+}
+
+int deadline_without_cancel(deadline_context *parent,
+			    deadline_context **ret_context)
+{
+	return new_light(parent, &background, ret_context, NULL, NULL);
+}
+
+void *deadline_value(const deadline_context *context, const void *key)
+{
+	for (; context; context = context->parent) {
+		if (context->key && context->key == key)
+			return context->value;
+	}
+	return NULL;
+}
+
+int deadline_cancel(deadline_context *context, uintptr_t cause)
+{
+	uint64_t word;
+
+	if (context->node != context || cause == UINTPTR_MAX)
+		return -EINVAL;
+	word = context_word(context);
+	if (word & DEADLINE_WORD_ARMED) {
+		give_cause(context, cause);
+		if (end_from(context, word, 0)) {
+			context_complete(context);
+			return 1;
+		}
+	}
+	if (context_orphan(context))
+		return -ECHILD;
+	context_complete(context);
+	return 0;
+}
+
+/* Out of the parent node's children, who may be taking it out himself */
+static __attribute__((noinline))
+void leave_parent(struct deadline_context *node)
+{
+	struct deadline_context *parent = node->parent->node;
+
+	/* The locks of an orphan may have been held when the process forked. */
+	if (context_orphan(node))
+		return;
+	lock(&parent->lock);
+	if (node->back)
+		unlink_child(node);
+	unlock(&parent->lock);
+}
+
+/* What was below the node, or will never be */
+static __attribute__((noinline))
+void clear_node(struct deadline_context *node)
+{
+	int saved = errno;
+
+	if (context_orphan(node))
+		return;
+	complete(node);
+	if (node->done_fd) {
+		close(node->done_fd - 1);
+		node->done_fd = 0;
+		errno = saved;
+	}
+	set_state(node, CONTEXT_BARE);
+}
+
+/* Give one reference back; returns the context whose turn it is then, or NULL. */
+static inline struct deadline_context *
+release_one(struct deadline_context *context)
+{
+	struct deadline_context *parent = context->parent;
+
+	if (__atomic_fetch_sub(&context->refs, 1, __ATOMIC_ACQ_REL) != 1)
+		return NULL;
+	if (__builtin_expect(context->node != context, 0)) {
+		free(context);
+	} else {
+		end(context, 0);
+		if (__builtin_expect(state_of(context) != CONTEXT_BARE, 0))
+			clear_node(context);
+		if (__atomic_load_n(&context->back, __ATOMIC_ACQUIRE))
+			leave_parent(context);
+		pool_free(context);
+	}
+	return parent != &background ? parent : NULL;
+}
+
+static __attribute__((noinline))
+void release_up(struct deadline_context *context)
+{
+	while (context)
+		context = release_one(context);
+}
+
+void deadline_release(deadline_context *context)
+{
+	if (!context || context == &background)
+		return;
+	context = release_one(context);
+	if (context)
+		release_up(context);
+}
+
+void deadline_release_at(deadline_context **context)
+{
+	deadline_release(*context);
+}
+
+/* The reaper of its queue says so, perhaps of one that had its slot before. */
+void context_expired(struct deadline_context *node)
+{
+	if (!get_unless_zero(node))
+		return;
+	if (over(node))
+		context_complete(node);
+	deadline_release(node);
+}
+
+const deadline_word *deadline_context_word(const deadline_context *context)
+{
+	return context->word;
+}
+
+int deadline_err(const deadline_context *context)
+{
+	uint64_t word = context_word(context);
+
+	if (word & DEADLINE_WORD_ARMED)
+		return 0;
+	if (context_orphan(context->node))
+		return -ECHILD;
+	context_complete(context->node);
+	return word & DEADLINE_WORD_EXPIRED ? -ETIME : -ECANCELED;
+}
+
+uintptr_t deadline_cause(const deadline_context *context)
+{
+	uint64_t word = context_word(context);
+	uintptr_t cause;
+
+	if (word & DEADLINE_WORD_ARMED)
+		return 0;
+	if (word & DEADLINE_WORD_EXPIRED)
+		return context->timeout_cause;
+	cause = __atomic_load_n(&context->node->cancel_cause, __ATOMIC_ACQUIRE);
+	return cause ? cause - 1 : 0;
+}
+
+uint64_t deadline_when(const deadline_context *context)
+{
+	return context->when;
+}
+
+uint64_t deadline_remaining(const deadline_context *context)
+{
+	uint64_t now;
+
+	if (over(context))
+		return 0;
+	if (context->when == DEADLINE_NEVER)
+		return DEADLINE_NEVER;
+	now = deadline_now();
+	if (now < context->when)
+		return context->when - now;
+	if (context_help(context->node, now))
+		context_complete(context->node);
+	return 0;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of contexts: what context.c, pool.c, hook.c and wait.c share.
+ *
+ * A context with a deadline or a cancel is a *node*: it has a slot of its own, whose
+ * word says whether it is over. Value contexts share the word of the nearest node
+ * above them; above nodes there is the background, whose word is a constant.
+ */
+#ifndef DEADLINE_CONTEXT_H
+#define DEADLINE_CONTEXT_H
+
+#include "internal.h"
+
+/* What is below a node, and has it been made over too? */
+enum {
+	CONTEXT_BARE,		/* nothing ever was below it */
+	CONTEXT_OPEN,		/* not yet */
+	CONTEXT_COMPLETING,	/* somebody is at it */
+	CONTEXT_AWAITED,	/* and others sleep until he is done */
+	CONTEXT_COMPLETE,
+};
+
+/**
+ * struct deadline_context - one context
+ * @word: the node's, or the constant
+ * @node: itself, or the nearest node above, or NULL; never changes
+ * @parent: referenced; NULL for the background
+ * @refs: 0 while it is free
+ * @lock: of a node, for @child, the siblings' links, @hooks, @state
+ * @state: CONTEXT_*; a futex
+ * @class: of a node: which free list it goes to
+ * @child: of a node: its first child that is a node
+ * @next: next sibling, under the parent node's @lock; or next in a list of those
+ *	being completed; or next free
+ * @back: where the sibling before it, or the parent node, points to it; NULL if
+ *	it is in no list of children. While it is in one, and that lock is held, it
+ *	is not freed
+ * @hooks: of a node: what is to be run or woken when it is over
+ * @when: the effective deadline, ns
+ * @timeout_cause: given with the effective deadline; never changes
+ * @cancel_cause: given to the first cancel, plus one; 0 = none yet. By one swap.
+ * @key: of a value context; NULL in others
+ * @value: of a value context
+ * @creator: where it was made, for the report of leaks
+ * @done_fd: of a node: an eventfd plus one, 0 = none; under @lock
+ *
+ * What a free node has: no child, no hook, no back, no done_fd, and it is BARE.
+ */
+struct deadline_context {
+	const deadline_word *word;
+	struct deadline_context *node;
+	struct deadline_context *parent;
+	uint32_t refs;
+	uint32_t lock;
+	uint32_t state;
+	uint32_t class;
+	struct deadline_context *child;
+	struct deadline_context *next;
+	struct deadline_context **back;
+	struct deadline_hook *hooks;
+	uint64_t when;
+	uintptr_t timeout_cause;
+	uintptr_t cancel_cause;
+	const void *key;
+	void *value;
+	void *creator;
+	int done_fd;
+};
+
+/**
+ * struct deadline_hook - what is to happen when a node is over
+ * @node: which; NULL if that is never
+ * @next: in the node's list, or in one of those to be run
+ * @back: where the one before points to it; NULL if it is in no node's list.
+ *	Under the node's lock
+ * @eventfd: to be written, if not @fn to be called
+ * @fn: to be called
+ * @arg: with this
+ * @refs: whoever may still stop it, and whoever runs it
+ * @state: HOOK_*; a futex
+ * @runner: the thread that runs @fn
+ */
+struct deadline_hook {
+	struct deadline_context *node;
+	struct deadline_hook *next;
+	struct deadline_hook **back;
+	int eventfd;
+	void (*fn)(void *arg);
+	void *arg;
+	uint32_t refs;
+	uint32_t state;
+	pthread_t runner;
+};
+
+#define HIDDEN_TLS	\
+	__attribute__((tls_model("initial-exec"), visibility("hidden")))
+
+/* clock.c: what deadline_now() last told this thread */
+extern __thread uint64_t clock_last HIDDEN_TLS;
+
+/* pool.c: a list of free nodes, and what each thread has of them, by class */
+struct list {
+	struct deadline_context *top;
+	uint32_t count;
+};
+
+#define CLASSES		64
+/* How many of a class a thread keeps */
+#define KEEP		64
+
+extern __thread struct list *magazine HIDDEN_TLS;
+
+int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context);
+void pool_free_slow(struct deadline_context *context);
+int pool_dispatch(const struct deadline_context *context);
+void pool_each(void (*fn)(const struct deadline_context *context, void *arg),
+	       void *arg);
+
+/* context.c */
+void context_complete(struct deadline_context *node);
+bool context_help(struct deadline_context *node, uint64_t now);
+void context_expired(struct deadline_context *node);
+
+/* hook.c */
+bool hook_link(struct deadline_hook *hook);
+/* Under the node's lock */
+void hooks_take(struct deadline_context *node, struct deadline_hook **ready);
+void hooks_run(struct deadline_hook *ready);
+bool hook_unlink(struct deadline_hook *hook);
+int dispatch_start(struct deadline_queue *queue);
+
+/* lock.c: a lock of four bytes */
+void lock_slow(uint32_t *lock);
+void unlock_slow(uint32_t *lock);
+
+static inline void lock(uint32_t *lock)
+{
+	uint32_t free = 0;
+
+	if (!__atomic_compare_exchange_n(lock, &free, 1, 0, __ATOMIC_ACQUIRE,
+					 __ATOMIC_RELAXED))
+		lock_slow(lock);
+}
+
+/* A full barrier too */
+static inline void unlock(uint32_t *lock)
+{
+	if (__atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST) == 2)
+		unlock_slow(lock);
+}
+
+static inline struct deadline_slot *
+context_slot(const struct deadline_context *node)
+{
+	return (struct deadline_slot *)(uintptr_t)node->word;
+}
+
+static inline void push(struct list *list, struct deadline_context *context)
+{
+	context->next = list->top;
+	list->top = context;
+	list->count++;
+}
+
+static inline struct deadline_context *pop(struct list *list)
+{
+	struct deadline_context *context = list->top;
+
+	if (context) {
+		list->top = context->next;
+		list->count--;
+	}
+	return context;
+}
+
+static inline void pool_free(struct deadline_context *context)
+{
+	struct list *mine = magazine;
+
+	if (mine && mine[context->class].count < KEEP)
+		push(&mine[context->class], context);
+	else
+		pool_free_slow(context);
+}
+
+/* After a fork nothing serves it, and its locks are whoever's. */
+static inline bool context_orphan(const struct deadline_context *node)
+{
+	return !context_slot(node)->owner;
+}
+
+/*
+ * The node's lock is held, and something is to be linked below it. False if that
+ * would be too late. Who ends the node looks at its state after the swap, we at the
+ * word after the unlock: one of the two sees the other.
+ */
+static inline bool context_opens(struct deadline_context *node)
+{
+	if (__atomic_load_n(&node->state, __ATOMIC_RELAXED) > CONTEXT_OPEN)
+		return false;
+	__atomic_store_n(&node->state, CONTEXT_OPEN, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* The half of a word that has the state: a futex */
+static inline uint32_t *state_half(__u64 *word)
+{
+	return (uint32_t *)word + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+}
+
+static inline uint64_t context_word(const struct deadline_context *context)
+{
+	return __atomic_load_n((const uint64_t *)context->word,
+			       __ATOMIC_ACQUIRE);
+}
+
+#endif

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where nodes live: queues of the library's own, each with an array of contexts
+ * beside its slots, entry for entry. Neither is ever given back, so a pointer to a
+ * context that was freed points to a context, which may be another.
+ *
+ * Free ones wait in lists, last in first out, one for each power of two of the
+ * timeout: so a slot meets the same kind of timeout again, and the look that is
+ * still planned for it serves the new one. Each thread has such lists of its own
+ * (a magazine); from where one creates and another releases, they go round by a
+ * depot.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include "context.h"
+
+/* What goes to or comes from the depot */
+#define MOVE		32
+/* The first queue's slots; each later one is as big as all before it. */
+#define FIRST		4096u
+
+struct pool {
+	struct deadline_queue *queue;
+	struct deadline_context *contexts;
+	uint32_t used;
+	bool dispatched;
+	struct pool *older;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+/* Under @mutex */
+static struct list depot[CLASSES];
+static struct pool *pools;
+static uint32_t total;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+__thread struct list *magazine;
+
+static void move(struct list *to, struct list *from, uint32_t n)
+{
+	while (n-- && from->top)
+		push(to, pop(from));
+}
+
+static void thread_ends(void *arg)
+{
+	struct list *mine = arg;
+	unsigned int class;
+
+	pthread_mutex_lock(&mutex);
+	for (class = 0; class < CLASSES; class++)
+		move(&depot[class], &mine[class], UINT32_MAX);
+	pthread_mutex_unlock(&mutex);
+	free(mine);
+	magazine = NULL;
+}
+
+static void make_key(void)
+{
+	if (pthread_key_create(&key, thread_ends))
+		abort();
+}
+
+static struct list *new_magazine(void)
+{
+	pthread_once(&once, make_key);
+	magazine = calloc(CLASSES, sizeof(*magazine));
+	if (magazine)
+		pthread_setspecific(key, magazine);
+	return magazine;
+}
+
+/* Under @mutex */
+static int open_pool(void)
+{
+	struct deadline_options options = {
+		.slots = total ? total : FIRST,
+	};
+	struct pool *pool;
+	int ret;
+
+	if (options.slots > DEADLINE_SLOTS_MAX)
+		options.slots = DEADLINE_SLOTS_MAX;
+	pool = calloc(1, sizeof(*pool));
+	if (!pool)
+		return -ENOMEM;
+	ret = deadline_queue_open(&pool->queue, &options);
+	if (ret)
+		goto free_pool;
+	pool->contexts = mmap(NULL, pool->queue->count *
+			      sizeof(*pool->contexts), PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			      -1, 0);
+	if (pool->contexts == MAP_FAILED) {
+		ret = -ENOMEM;
+		goto close_queue;
+	}
+	pool->queue->contexts = true;
+	total += pool->queue->count;
+	pool->older = pools;
+	pools = pool;
+	return 0;
+
+close_queue:
+	deadline_queue_close(pool->queue);
+free_pool:
+	free(pool);
+	return ret;
+}
+
+/* Under @mutex: one that was never used */
+static int carve(struct deadline_context **ret_context)
+{
+	struct deadline_context *context;
+	struct deadline_slot *slot;
+	int ret;
+
+	if (!pools || pools->used == pools->queue->count) {
+		ret = open_pool();
+		if (ret)
+			return ret;
+	}
+	context = &pools->contexts[pools->used];
+	ret = deadline_slot_alloc(pools->queue, (uintptr_t)context, &slot);
+	if (ret)
+		return ret;
+	context->word = deadline_slot_word(slot);
+	context->node = context;
+	__atomic_store_n(&pools->used, pools->used + 1, __ATOMIC_RELAXED);
+	*ret_context = context;
+	return 0;
+}
+
+/* From the depot, its own class first; else a new one; else of any class */
+static int refill(struct list *mine, uint32_t class,
+		  struct deadline_context **ret_context)
+{
+	unsigned int other;
+	int ret = 0;
+
+	pthread_mutex_lock(&mutex);
+	move(&mine[class], &depot[class], MOVE);
+	*ret_context = pop(&mine[class]);
+	if (!*ret_context) {
+		ret = carve(ret_context);
+		for (other = 0; ret && other < CLASSES; other++) {
+			*ret_context = pop(&depot[other]);
+			if (!*ret_context)
+				*ret_context = pop(&mine[other]);
+			if (*ret_context)
+				ret = 0;
+		}
+	}
+	pthread_mutex_unlock(&mutex);
+	return ret;
+}
+
+int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context)
+{
+	struct list *mine = magazine;
+	int ret, saved = errno;
+
+	if (!mine)
+		mine = new_magazine();
+	ret = mine ? refill(mine, class, ret_context) : -ENOMEM;
+	errno = saved;
+	return ret;
+}
+
+void pool_free_slow(struct deadline_context *context)
+{
+	struct list *mine = magazine;
+	uint32_t class = context->class;
+
+	pthread_mutex_lock(&mutex);
+	push(&depot[class], context);
+	if (mine)
+		move(&depot[class], &mine[class], MOVE);
+	pthread_mutex_unlock(&mutex);
+}
+
+/* Contexts of this queue have hooks: have its expiries seen. */
+int pool_dispatch(const struct deadline_context *context)
+{
+	struct pool *pool;
+	int ret = 0;
+
+	pthread_mutex_lock(&mutex);
+	for (pool = pools; pool; pool = pool->older) {
+		if (context >= pool->contexts &&
+		    context < pool->contexts + pool->used)
+			break;
+	}
+	if (pool && !pool->dispatched) {
+		ret = dispatch_start(pool->queue);
+		pool->dispatched = !ret;
+	}
+	pthread_mutex_unlock(&mutex);
+	return ret;
+}
+
+/* Call @fn for each node in use. */
+void pool_each(void (*fn)(const struct deadline_context *context, void *arg),
+	       void *arg)
+{
+	struct pool *pool;
+	uint32_t i;
+
+	pthread_mutex_lock(&mutex);
+	for (pool = pools; pool; pool = pool->older) {
+		for (i = 0; i < pool->used; i++) {
+			if (__atomic_load_n(&pool->contexts[i].refs,
+					    __ATOMIC_RELAXED))
+				fn(&pool->contexts[i], arg);
+		}
+	}
+	pthread_mutex_unlock(&mutex);
+}

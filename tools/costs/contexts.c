@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+/* Contexts: made, cancelled and released, alone, below others, and as a tree. */
+#include "costs.h"
+
+#define ROUNDS	20000u
+#define TREE	10000u
+#define AHEAD	(1000 * MS)
+
+static double clock_read(void)
+{
+	uint64_t start = deadline_now();
+	unsigned int i;
+
+	for (i = 0; i < ROUNDS; i++)
+		deadline_now();
+	return (double)(deadline_now() - start) / ROUNDS;
+}
+
+static int make_deadline(deadline_context *parent,
+			 deadline_context **ret_context, uint64_t when)
+{
+	return deadline_with_deadline(parent, 0, ret_context, when);
+}
+
+static int make_timeout(deadline_context *parent,
+			deadline_context **ret_context, uint64_t when)
+{
+	(void)when;
+	return deadline_with_timeout(parent, 0, ret_context, AHEAD);
+}
+
+typedef int make_fn(deadline_context *up, deadline_context **to, uint64_t when);
+
+static inline __attribute__((always_inline))
+double rounds(deadline_context *parent, make_fn *make)
+{
+	uint64_t start = deadline_now();
+	deadline_context *context;
+	unsigned int i;
+
+	#pragma GCC unroll 4
+	for (i = 0; i < ROUNDS; i++) {
+		if (make(parent, &context, start + AHEAD + i))
+			break;
+		deadline_cancel(context, 0);
+		deadline_release(context);
+	}
+	must(i == ROUNDS, "making");
+	return (double)(deadline_now() - start) / ROUNDS;
+}
+
+static double twice(deadline_context *parent, make_fn *make)
+{
+	rounds(parent, make);
+	return rounds(parent, make);
+}
+
+/* One cancel that ends them all: @depth below each other, or side by side */
+static double tree(bool deep)
+{
+	static deadline_context *contexts[TREE];
+	deadline_context *root, *parent;
+	uint64_t start;
+	unsigned int i;
+	double cost;
+
+	must(!deadline_with_cancel(deadline_background(), &root), "making");
+	parent = root;
+	for (i = 0; i < TREE; i++) {
+		must(!deadline_with_cancel(parent, &contexts[i]), "making");
+		if (deep)
+			parent = contexts[i];
+	}
+	start = deadline_now();
+	deadline_cancel(root, 0);
+	cost = (double)(deadline_now() - start) / TREE;
+	for (i = 0; i < TREE; i++) {
+		must(deadline_err(contexts[i]) != 0, "being over");
+		deadline_release(contexts[i]);
+	}
+	deadline_release(root);
+	return cost;
+}
+
+void costs_contexts(void)
+{
+	deadline_context *parent;
+	double bare;
+
+	figure("a read of the clock", clock_read(), 0, "instructions");
+	bare = twice(deadline_background(), make_deadline);
+	figure("with_deadline + cancel + release", bare, 0, "instructions");
+	figure("with_timeout + cancel + release",
+	       twice(deadline_background(), make_timeout), 0,
+	       "instructions");
+	must(!deadline_with_cancel(deadline_background(), &parent), "making");
+	figure("the same below a parent with cancel, in addition",
+	       twice(parent, make_deadline) - bare, 0, "instructions");
+	deadline_release(parent);
+	figure("cancel of a flat tree of 10000, each", tree(false), 60,
+	       "instructions");
+	figure("cancel of a chain of 10000, each", tree(true), 0,
+	       "instructions");
+}
