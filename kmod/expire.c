@@ -289,11 +289,10 @@ static __always_inline struct dln_node *__dln_take(struct dln_queue *q, u64 now)
 
 /*
  * Nobody has work to be kept from, so look at what is planned for later: each
- * slot that was cancelled or moved since is an interrupt less. Returns how many
- * looks the budget has seen.
+ * slot that was cancelled or moved since is an interrupt less.
  */
-static unsigned int __dln_sweep(struct dln_queue *q, u64 now, u64 start,
-				unsigned int looks)
+static void __dln_sweep(struct dln_queue *q, u64 now, u64 start,
+			unsigned int looks)
 {
 	struct dln_node *node, *next;
 	struct deadline_slot *slot;
@@ -311,7 +310,6 @@ static unsigned int __dln_sweep(struct dln_queue *q, u64 now, u64 start,
 		    dln_key(slot, due) != node->key)
 			__dln_look(q, node, now);
 	}
-	return looks;
 }
 
 /*
@@ -387,12 +385,12 @@ static __always_inline void dln_serve(struct dln_queue *q,
 	dln_count(&q->status->expired, looks - futile);
 	if (reason == DLN_CLOCK_SET ||
 	    (looks == futile && is_idle_task(current))) {
-		looks = __dln_sweep(q, now, start, looks);
+		__dln_sweep(q, now, start, looks);
 		end = ktime_get_ns();
 	}
-	if (end - start > q->status->longest)
+	if (end != start && end - start > q->status->longest)
 		WRITE_ONCE(q->status->longest, end - start);
-	if (dln_thick(start) || looks >= DLN_BATCH)
+	if (dln_thick(start) || end != start)
 		share = dln_charge(q->user, start);
 	if (unlikely(share)) {
 		dln_count(&q->status->throttled, 1);
