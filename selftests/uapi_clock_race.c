@@ -67,7 +67,7 @@ TEST(come_and_go)
 	ahead = ns_of(CLOCK_REALTIME) - clock_ns();
 	ASSERT_EQ(0, queue_open_on(&first, CLOCK_REALTIME, 64, O_CLOEXEC));
 	for (i = 0; i < 2; i++) {
-		churns[i].n = rounds(200);
+		churns[i].n = rounds(100);
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, churn_thread,
 					    &churns[i]));
 	}
