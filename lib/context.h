@@ -113,8 +113,6 @@ extern __thread struct list *magazine HIDDEN_TLS;
 int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context);
 void pool_free_slow(struct deadline_context *context);
 int pool_dispatch(const struct deadline_context *context);
-void pool_each(void (*fn)(const struct deadline_context *context, void *arg),
-	       void *arg);
 
 /* context.c */
 void context_complete(struct deadline_context *node);

@@ -284,6 +284,9 @@ bool deadline_queue_pending(const deadline_queue *queue);
  * A cause is an opaque number, never dereferenced, that says why; 0 = none, and
  * UINTPTR_MAX is refused (-EINVAL).
  *
+ * With DEADLINE_DEBUG=leaks in its environment, a program tells on stderr when it
+ * ends which contexts it never released.
+ *
  * In a hot loop, ask the word: deadline_over(word). It is true on time for the
  * deadlines of all ancestors too. A cancel of an ancestor reaches it before that
  * call returns.

@@ -264,6 +264,39 @@ TEST_F(context, deep)
 	deadline_release(leaf);
 }
 
+/* A child that leaks so many, and ends */
+static int leak(void *arg)
+{
+	deadline_context *context;
+	int i;
+
+	setenv("DEADLINE_DEBUG", "leaks", 1);
+	dup2(*(int *)arg, STDERR_FILENO);
+	for (i = 0; i < 3; i++) {
+		if (deadline_with_cancel(deadline_background(), &context))
+			return 1;
+	}
+	deadline_release(context);
+	exit(0);
+}
+
+TEST(leaks_are_told)
+{
+	char text[4096] = "", *at = text;
+	int told = 0, fds[2];
+
+	ASSERT_EQ(0, pipe(fds));
+	ASSERT_TRUE(exited(in_child(leak, &fds[1]), 0));
+	close(fds[1]);
+	ASSERT_LT(0, read(fds[0], text, sizeof(text) - 1));
+	while ((at = strstr(at, "never released"))) {
+		told++;
+		at++;
+	}
+	EXPECT_EQ(2, told);
+	close(fds[0]);
+}
+
 struct waiter {
 	deadline_context *context;
 	uint64_t until;
