@@ -214,14 +214,14 @@ static __attribute__((destructor)) void report_leaks(void)
 	struct pool *pool;
 	uint32_t i;
 
-	if (!wanted || strcmp(wanted, "leaks"))
+	if (!wanted || strcmp(wanted, "leaks") != 0)
 		return;
 	pthread_mutex_lock(&mutex);
 	for (pool = pools; pool; pool = pool->older) {
 		for (i = 0; i < pool->used; i++) {
 			if (__atomic_load_n(&pool->contexts[i].refs,
 					    __ATOMIC_RELAXED))
-				fprintf(stderr, "deadline: a context made at %p was never released\n",
+				fprintf(stderr, "deadline: never released: a context made at %p\n",
 					pool->contexts[i].creator);
 		}
 	}
