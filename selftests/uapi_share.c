@@ -135,6 +135,41 @@ TEST_F(share, pause)
 	queue_close(&q);
 }
 
+/* Is the timer of a queue's deadlines started? There is only one queue. */
+static bool timer_started(void)
+{
+	FILE *list = fopen("/proc/timer_list", "r");
+	bool found = false;
+	char line[256];
+
+	while (list && fgets(line, sizeof(line), list))
+		found |= !!strstr(line, "dln_interrupt");
+	if (list)
+		fclose(list);
+	return found;
+}
+
+/* However often one rings in a pause, no interrupt is planned for that. */
+TEST_F(share, doorbell_in_pause)
+{
+	struct queue q;
+	bool started;
+
+	ASSERT_EQ(0, set_shares(0, PLENTY));
+	ASSERT_EQ(0, open_as(3009, &q));
+	do {
+		/* As many as one interrupt sees: nothing else is planned. */
+		burst(&q, 16, throttled(&q) + 1);
+		slot_arm_silent(&q, 16, clock_ns() + 1000 * SECOND);
+		ASSERT_EQ(1, ring_one(&q, 16));
+		started = timer_started();
+		/* Too slow: the pause may have been over. */
+	} while (clock_ns() >= q.slots[0].expired_at + WINDOW);
+	EXPECT_FALSE(started);
+	WAIT_FOR(timer_started());
+	queue_close(&q);
+}
+
 /* A fast row of deadlines with no share at all: two interrupts a window at most */
 TEST_F(share, nothing_lost)
 {

@@ -205,6 +205,13 @@ TEST_F(signal, not_asked_for)
 	WAIT_FOR(read_one(&self->q, &expiry) == 1);
 	EXPECT_EQ(514, expiry.slot);
 	EXPECT_EQ(0, caught_ours());
+	/* Another flag is not that one. */
+	self->q.slots[515].flags = DEADLINE_SLOT_PERIODIC;
+	self->q.slots[515].period = 1000 * SECOND;
+	slot_arm_silent(&self->q, 515, 16);
+	ASSERT_EQ(1, ring_one(&self->q, 515));
+	EXPECT_EQ(1, ring_drain(&self->q));
+	EXPECT_EQ(0, caught_ours());
 	/* Armed again without the flag */
 	ASSERT_EQ(0, slot_expire(&self->q, 0));
 	EXPECT_EQ(1, caught_ours());
