@@ -103,7 +103,8 @@ struct deadline_entry {
  * @longest: The longest interrupt in ns, by clock reads 16 looks apart.
  * @throttled: Interrupts after which the queue had to pause, because its user's
  *	interrupts, or those of all users, had their share of the CPU.
- * @clock_sets: Times that the queue's clock was set.
+ * @clock_sets: Times that the queue's clock was set; sets in quick succession may
+ *	count as one. REALTIME and TAI are set together.
  * @late: Expiries in interrupts by lateness: late[n] counts those of at least
  *	2^n and less than 2^(n+1) ns; late[0] has those of 0 as well.
  */
