@@ -40,8 +40,9 @@
 
 /* Slots looked at between two reads of the clock, or under one doorbell lock */
 #define DLN_BATCH	16
-/* Swaps that one look tries before it puts the slot off, and for how long */
+/* Swaps that one look tries; also looks instead of a timer that is too late */
 #define DLN_TRIES	4
+/* What then is put off, for how long */
 #define DLN_AGAIN	(10 * NSEC_PER_USEC)
 
 struct dln_user;

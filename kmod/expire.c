@@ -119,6 +119,18 @@ static __always_inline void __dln_expired(struct dln_queue *q,
 	trace_dln_expire(q, index, due, now);
 }
 
+/* A slot with this word is not wanted any more: forget it until its doorbell. */
+static __always_inline bool __dln_drop(struct dln_queue *q, u32 index, u64 word)
+{
+	u64 due = word & ~DEADLINE_WORD_STATE;
+
+	if ((word & DEADLINE_WORD_ARMED) && due != DEADLINE_TIME_NEVER)
+		return false;
+	dln_count(&q->status->dropped, 1);
+	trace_dln_drop(q, index, due);
+	return true;
+}
+
 /*
  * The look, after the node's place in the queue was given up: expire the slot if
  * it is due, queue it again if its deadline is later, else forget it.
@@ -151,12 +163,8 @@ static bool __dln_examine(struct dln_queue *q, struct dln_node *node, u64 now,
 		/* Acquire: flags and period belong to this very arm. */
 		word = smp_load_acquire(&slot->word);
 		due = word & ~DEADLINE_WORD_STATE;
-		if (!(word & DEADLINE_WORD_ARMED) ||
-		    due == DEADLINE_TIME_NEVER) {
-			dln_count(&q->status->dropped, 1);
-			trace_dln_drop(q, index, due);
+		if (__dln_drop(q, index, word))
 			return false;
-		}
 		if (due > now) {
 			__dln_enqueue(q, node, dln_key(slot, due));
 			dln_count(&q->status->moved, 1);
@@ -171,7 +179,11 @@ static bool __dln_examine(struct dln_queue *q, struct dln_node *node, u64 now,
 		}
 	} while (--tries);
 
-	__dln_enqueue(q, node, (now + DLN_AGAIN) & ~DEADLINE_WORD_STATE);
+	/*
+	 * Again at once, but by an interrupt, which has a budget. By its own
+	 * time, which a clock that is set does not make a later one.
+	 */
+	__dln_enqueue(q, node, max_t(u64, due, DEADLINE_GRAIN));
 	dln_count(&q->status->contended, 1);
 	return false;
 }
@@ -290,15 +302,20 @@ static __always_inline struct dln_node *__dln_take(struct dln_queue *q, u64 now)
 /*
  * Nobody has work to be kept from, so look at what is planned for later: each
  * slot that was cancelled or moved since is an interrupt less.
+ *
+ * While those are the first ones, none is taken out of the tree: each is given
+ * the time of its left neighbour, which has been looked at. That leaves the order
+ * as it is.
  */
 static void __dln_sweep(struct dln_queue *q, u64 now, u64 start,
 			unsigned int looks)
 {
-	struct dln_node *node, *next;
+	struct dln_node *node = q->first, *next;
+	u64 past = node ? __dln_past(node) : 0;
 	struct deadline_slot *slot;
 	u64 word, due;
 
-	for (node = q->first; node && looks < DLN_BUDGET_LOOKS; node = next) {
+	for (; node && looks < DLN_BUDGET_LOOKS; node = next) {
 		if (++looks % DLN_BATCH == 0 &&
 		    ktime_get_ns() - start >= DLN_BUDGET_NS)
 			break;
@@ -306,9 +323,22 @@ static void __dln_sweep(struct dln_queue *q, u64 now, u64 start,
 		slot = &q->slots[node - q->nodes];
 		word = READ_ONCE(slot->word);
 		due = word & ~DEADLINE_WORD_STATE;
-		if (!(word & DEADLINE_WORD_ARMED) || due <= now ||
-		    dln_key(slot, due) != node->key)
+		if ((word & DEADLINE_WORD_ARMED) && due > now &&
+		    dln_key(slot, due) == node->key)
+			continue;
+		if (node != q->first) {
 			__dln_look(q, node, now);
+			continue;
+		}
+		q->first = next;
+		node->key = past;
+		/* [look], and acquire, as above */
+		smp_store_mb(slot->queued, DEADLINE_QUEUED_NEVER);
+		if (__dln_drop(q, node - q->nodes,
+			       smp_load_acquire(&slot->word)))
+			continue;
+		dln_count(&q->status->expired,
+			  __dln_examine(q, node, now, false));
 	}
 }
 

@@ -174,16 +174,17 @@ void dln_users_exit(void)
 
 /*
  * Add to what was spent. Returns when the window ends if that is the @share, in
- * percent, else 0. What went beyond counts for the next window.
+ * percent, else 0. What went beyond counts for the windows that follow.
  */
 static u64 dln_spend(struct dln_spent *spent, u64 now, u64 ns,
 		     unsigned int share)
 {
 	u64 most = DLN_WINDOW / 100 * share;
+	u64 windows = (now - spent->window) / DLN_WINDOW;
 
-	if (now - spent->window >= DLN_WINDOW) {
+	if (windows) {
 		spent->window = now;
-		spent->ns -= min(spent->ns, most);
+		spent->ns -= min(spent->ns, most * windows);
 	}
 	spent->ns += ns;
 	return spent->ns < most ? 0 : spent->window + DLN_WINDOW;

@@ -7,7 +7,8 @@
  * q->first moves on, so that the interrupt never rebalances anything. It is
  * taken out when its slot is queued again, in the doorbell of whoever wants it.
  * So left of q->first are only marked nodes, and from there on none, unless the
- * clock was set back: then a marked node may be looked at once more, in vain.
+ * clock was set back or a look was contended: then a marked node may be looked at
+ * once more, in vain.
  */
 #ifndef DLN_TREE_H
 #define DLN_TREE_H
@@ -19,8 +20,8 @@
 #define DLN_SLACK	2	/* the deadline lies before it */
 
 /*
- * Plan the next look at @key, which must lie in the future: that keeps the
- * marked nodes, whose time has come, to the left.
+ * Plan the next look at @key. In the future, but for a look that is to be made
+ * again: that keeps the marked nodes, whose time has come, to the left.
  */
 void __dln_enqueue(struct dln_queue *q, struct dln_node *node, u64 key);
 
@@ -53,6 +54,15 @@ static inline void __dln_pass(struct dln_queue *q, struct dln_node *first)
 {
 	q->first = dln_next(first);
 	first->key |= DLN_LOOKED;
+}
+
+/* A marked key that may take the place of that of the first node */
+static inline u64 __dln_past(const struct dln_node *first)
+{
+	struct rb_node *left = rb_prev(&first->rb);
+
+	return (left ? rb_entry(left, struct dln_node, rb)->key :
+		DEADLINE_GRAIN) | DLN_LOOKED;
 }
 
 /* The key of a slot that is @due, with the slack that it has now */

@@ -43,8 +43,10 @@ static uint64_t useless(uint32_t n, uint32_t exact)
 	return n / 15 + n / 100 + 1;
 }
 
-/* To forget one is cheaper than to plan it anew. */
+/* The first ones are just forgotten; in the midst of others that costs more, */
+#define FIRST 512
 #define FORGOTTEN 200
+/* and to plan one anew still more. */
 #define MOVED 80
 
 /* Slots whose looks are planned @apart, from @from on, which is to come */
@@ -128,7 +130,7 @@ TEST_F(spread, forgotten)
 	sleep_until(s->from + 55 * MS);
 	EXPECT_LE(15, status_of(&s->q.status->dropped));
 	sleep_until(s->end);
-	EXPECT_GE(useless(60, FORGOTTEN), status_of(&s->q.status->interrupts));
+	EXPECT_GE(useless(60, FIRST), status_of(&s->q.status->interrupts));
 	EXPECT_EQ(0, status_of(&s->q.status->expired));
 }
 
@@ -139,7 +141,7 @@ TEST_F(spread, sparse)
 	ASSERT_EQ(0, plan_and_change(s, 50000, 20 * US, cancel));
 	sleep_until(s->end);
 	WAIT_FOR(status_of(&s->q.status->dropped) == 50000);
-	EXPECT_GE(useless(50000, FORGOTTEN), status_of(&s->q.status->interrupts));
+	EXPECT_GE(useless(50000, FIRST), status_of(&s->q.status->interrupts));
 }
 
 TEST_F(spread, million)
@@ -149,7 +151,7 @@ TEST_F(spread, million)
 	ASSERT_EQ(0, plan_and_change(s, SLOTS, 2 * US, cancel));
 	sleep_until(s->end);
 	WAIT_FOR(status_of(&s->q.status->dropped) == SLOTS);
-	EXPECT_GE(useless(SLOTS, FORGOTTEN), status_of(&s->q.status->interrupts));
+	EXPECT_GE(useless(SLOTS, FIRST), status_of(&s->q.status->interrupts));
 }
 
 static void move_later(struct spread *s, uint32_t i)

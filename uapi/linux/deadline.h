@@ -97,7 +97,7 @@ struct deadline_entry {
  * @expired: Looks that found the deadline due and expired the slot.
  * @moved: Looks that found a later deadline and queued the slot again.
  * @dropped: Looks that found the slot no longer armed.
- * @contended: Looks that lost every swap and were put off a little.
+ * @contended: Looks that lost every swap and had to be made again.
  * @full: Interrupts that ended with their budget spent and slots still due.
  * @doorbells: Slots named in doorbells.
  * @longest: The longest interrupt in ns, by clock reads 16 looks apart.
