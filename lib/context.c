@@ -459,9 +459,6 @@ int deadline_cancel(deadline_context *context, uintptr_t cause)
 static inline void leave(struct deadline_context *node,
 			 struct deadline_context *parent)
 {
-	/* The locks of an orphan may have been held when the process forked. */
-	if (context_orphan(node))
-		return;
 	lock(&parent->lock);
 	if (node->back)
 		unlink_child(node);
@@ -495,6 +492,7 @@ static inline bool put(struct deadline_context *context)
 /* Nobody has a reference any more. */
 static inline void finish(struct deadline_context *context)
 {
+	const struct deadline_slot *slot = context_slot(context);
 	struct deadline_context *up = context->parent->node;
 
 	if (__builtin_expect(context->node != context, 0)) {
@@ -504,7 +502,8 @@ static inline void finish(struct deadline_context *context)
 	end(context, 0);
 	if (__builtin_expect(state_of(context) != CONTEXT_BARE, 0))
 		clear_node(context);
-	if (up)
+	/* The locks of an orphan may have been held when the process forked. */
+	if (up && slot->owner)
 		leave(context, up);
 	pool_free(context);
 }
