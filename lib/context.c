@@ -51,11 +51,6 @@ deadline_context *deadline_ref(deadline_context *context)
 	return context;
 }
 
-static inline bool over(const struct deadline_context *context)
-{
-	return !(context_word(context) & DEADLINE_WORD_ARMED);
-}
-
 static __attribute__((noinline)) void wake(const __u64 *word)
 {
 	int saved = errno;
@@ -65,14 +60,11 @@ static __attribute__((noinline)) void wake(const __u64 *word)
 }
 
 /*
- * Make the node, whose word was @old, over, for @state: EXPIRED|TAKEN, or 0 for
- * canceled. False if it was already. Whoever sleeps on the word is woken.
+ * Make the node that has @word, which was @old, over, for @state: EXPIRED|TAKEN, or
+ * 0 for canceled. False if it was already. Whoever sleeps on the word is woken.
  */
-static inline bool end_from(struct deadline_context *node, __u64 old,
-			    uint64_t state)
+static inline bool end_from(__u64 *word, __u64 old, uint64_t state)
 {
-	__u64 *word = &context_slot(node)->word;
-
 	do {
 		if (!(old & DEADLINE_WORD_ARMED))
 			return false;
@@ -85,7 +77,9 @@ static inline bool end_from(struct deadline_context *node, __u64 old,
 
 static inline bool end(struct deadline_context *node, uint64_t state)
 {
-	return end_from(node, context_word(node), state);
+	__u64 *word = &context_slot(node)->word;
+
+	return end_from(word, __atomic_load_n(word, __ATOMIC_ACQUIRE), state);
 }
 
 /* The first cause that is given stays. */
@@ -105,28 +99,18 @@ static inline void end_like(struct deadline_context *child,
 		end(child, DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN);
 		return;
 	}
-	if (!over(child))
+	if (!context_over(child))
 		give_cause(child, deadline_cause(node));
 	end(child, 0);
 }
 
-/* Who is being released looks at it without the lock. */
-static inline void set_back(struct deadline_context *child,
-			    struct deadline_context **back)
-{
-	__atomic_store_n(&child->back, back, __ATOMIC_RELAXED);
-}
-
-/*
- * The parent node's lock is held. The last store is what allows a child that is
- * being released to be used again.
- */
-static void unlink_child(struct deadline_context *child)
+/* The parent node's lock is held. */
+static inline void unlink_child(struct deadline_context *child)
 {
 	*child->back = child->next;
 	if (child->next)
-		set_back(child->next, child->back);
-	__atomic_store_n(&child->back, NULL, __ATOMIC_RELEASE);
+		child->next->back = child->back;
+	child->back = NULL;
 }
 
 static inline uint32_t state_of(const struct deadline_context *node)
@@ -240,16 +224,7 @@ void complete(struct deadline_context *node)
 	hooks_run(hooks);
 }
 
-/*
- *	ender				linker of a child or hook
- *	-----				-------------------------
- *	swap word: over			link
- *	full barrier			full barrier (unlock)
- *	load the lists			load word
- *
- * Either the ender finds what was linked, or the linker finds it over. So a node
- * with nothing below it is complete as it is.
- */
+/* See context_opens() for why that is right. */
 void context_complete(struct deadline_context *node)
 {
 	if (__builtin_expect(state_of(node) != CONTEXT_BARE, 0))
@@ -267,41 +242,64 @@ bool context_help(struct deadline_context *node, uint64_t now)
 
 /*
  * The free list for a deadline at @when. How far away that is need not be exact,
- * so the time is the one that this thread read last.
+ * so the time is the one that this thread read last. What has passed is with never.
  */
 static inline uint32_t class_of(uint64_t when)
 {
-	uint64_t last = clock_last;
+	return 63 - __builtin_clzll((when - self.now) | 1);
+}
 
-	return when > last ? 63 - __builtin_clzll(when - last) : 0;
+/* The parent node is over: so is what is made below it. */
+static __attribute__((noinline))
+void refuse_child(struct deadline_context *child,
+		  struct deadline_context *parent)
+{
+	unlock(&parent->lock);
+	end_like(child, parent);
 }
 
 /* Link a node that is armed below its parent node, which may be over. */
-static inline void link_child(struct deadline_context *child,
-			      struct deadline_context *parent)
+static inline __attribute__((always_inline))
+void link_child(struct deadline_context *child,
+		struct deadline_context *parent)
 {
 	struct deadline_context *next;
 
 	lock(&parent->lock);
-	if (context_opens(parent)) {
-		next = parent->child;
-		child->next = next;
-		if (next)
-			set_back(next, &child->next);
-		set_back(child, &parent->child);
-		parent->child = child;
+	if (__builtin_expect(!context_opens(parent), 0)) {
+		refuse_child(child, parent);
+		return;
 	}
+	next = parent->child;
+	child->next = next;
+	if (next)
+		next->back = &child->next;
+	child->back = &parent->child;
+	parent->child = child;
 	unlock(&parent->lock);
-	if (__builtin_expect(over(parent), 0))
-		end_like(child, parent);
 }
 
-/* Before it has a reference: what was the matter with its slot? */
-static __attribute__((noinline))
-int undo_node(struct deadline_context *node, int ret)
+/*
+ * Start a deadline in a slot that is nobody else's. An exchange serves as the swap:
+ * of a word that is not ARMED, whatever it is has no meaning any more.
+ */
+static inline bool arm(struct deadline_slot *slot, uint64_t when)
 {
-	deadline_release(node->parent);
-	pool_free(node);
+	uint64_t top = deadline_top_(when);
+
+	__atomic_exchange_n(&slot->word, top - DEADLINE_WORD_STATE +
+			    DEADLINE_WORD_ARMED, __ATOMIC_SEQ_CST);
+	/* [arm]: see deadline_swap_(). */
+	return __atomic_load_n(&slot->queued, __ATOMIC_SEQ_CST) <= top;
+}
+
+/* Have it queued; if that cannot be, nobody has seen the node yet. */
+static __attribute__((noinline)) int ring(struct deadline_context *node)
+{
+	int ret = deadline_slot_ring_(context_slot(node), 0);
+
+	if (ret)
+		pool_free(node);
 	return ret;
 }
 
@@ -313,19 +311,24 @@ int make_node(struct deadline_context *node, struct deadline_context *parent,
 {
 	int ret;
 
-	node->parent = deadline_ref(parent);
+	node->parent = parent;
 	node->when = when;
 	node->timeout_cause = cause;
 	node->cancel_cause = 0;
 	node->creator = creator;
-	ret = deadline_slot_arm(context_slot(node), 0, when);
-	if (__builtin_expect(ret, 0))
-		return undo_node(node, ret);
+	if (__builtin_expect(!arm(context_slot(node), when), 0)) {
+		ret = ring(node);
+		if (ret)
+			return ret;
+	}
 	/* Release: a reaper that gets a reference gets all of the above. */
 	__atomic_store_n(&node->refs, 1, __ATOMIC_RELEASE);
 	*ret_context = node;
-	if (parent->node)
-		link_child(node, parent->node);
+	if (parent != &background) {
+		deadline_ref(parent);
+		if (parent->node)
+			link_child(node, parent->node);
+	}
 	return 0;
 }
 
@@ -348,7 +351,7 @@ int new_node(struct deadline_context *parent, uint64_t when, uintptr_t cause,
 	     void *creator, struct deadline_context **ret_context)
 {
 	struct deadline_context *node;
-	struct list *mine = magazine;
+	struct list *mine = self.magazine;
 	uint32_t class;
 
 	if (parent->when <= when) {
@@ -373,7 +376,7 @@ int deadline_with_deadline(deadline_context *parent, uintptr_t cause,
 int deadline_with_timeout(deadline_context *parent, uintptr_t cause,
 			  deadline_context **ret_context, uint64_t ns)
 {
-	return new_node(parent, deadline_in(ns), cause,
+	return new_node(parent, clock_in(ns), cause,
 			__builtin_return_address(0), ret_context);
 }
 
@@ -433,13 +436,15 @@ void *deadline_value(const deadline_context *context, const void *key)
 int deadline_cancel(deadline_context *context, uintptr_t cause)
 {
 	uint64_t word;
+	__u64 *at;
 
 	if (context->node != context || cause == UINTPTR_MAX)
 		return -EINVAL;
-	word = context_word(context);
+	at = &context_slot(context)->word;
+	word = __atomic_load_n(at, __ATOMIC_ACQUIRE);
 	if (word & DEADLINE_WORD_ARMED) {
 		give_cause(context, cause);
-		if (end_from(context, word, 0)) {
+		if (end_from(at, word, 0)) {
 			context_complete(context);
 			return 1;
 		}
@@ -451,14 +456,9 @@ int deadline_cancel(deadline_context *context, uintptr_t cause)
 }
 
 /* Out of the parent node's children, who may be taking it out himself */
-static __attribute__((noinline))
-void leave_parent(struct deadline_context *node)
+static inline void leave(struct deadline_context *node,
+			 struct deadline_context *parent)
 {
-	struct deadline_context *parent = node->parent->node;
-
-	/* The locks of an orphan may have been held when the process forked. */
-	if (context_orphan(node))
-		return;
 	lock(&parent->lock);
 	if (node->back)
 		unlink_child(node);
@@ -482,41 +482,41 @@ void clear_node(struct deadline_context *node)
 	set_state(node, CONTEXT_BARE);
 }
 
-/* Give one reference back; returns the context whose turn it is then, or NULL. */
-static inline struct deadline_context *
-release_one(struct deadline_context *context)
+/* Give a reference back; was it the last? */
+static inline bool put(struct deadline_context *context)
 {
-	struct deadline_context *parent = context->parent;
-
-	if (__atomic_fetch_sub(&context->refs, 1, __ATOMIC_ACQ_REL) != 1)
-		return NULL;
-	if (__builtin_expect(context->node != context, 0)) {
-		free(context);
-	} else {
-		end(context, 0);
-		if (__builtin_expect(state_of(context) != CONTEXT_BARE, 0))
-			clear_node(context);
-		if (__atomic_load_n(&context->back, __ATOMIC_ACQUIRE))
-			leave_parent(context);
-		pool_free(context);
-	}
-	return parent != &background ? parent : NULL;
+	return context != &background &&
+	       __atomic_fetch_sub(&context->refs, 1, __ATOMIC_ACQ_REL) == 1;
 }
 
-static __attribute__((noinline))
-void release_up(struct deadline_context *context)
+/* Nobody has a reference any more. */
+static inline void finish(struct deadline_context *context)
 {
-	while (context)
-		context = release_one(context);
+	const struct deadline_slot *slot = context_slot(context);
+	struct deadline_context *up = context->parent->node;
+
+	if (__builtin_expect(context->node != context, 0)) {
+		free(context);
+		return;
+	}
+	end(context, 0);
+	if (__builtin_expect(state_of(context) != CONTEXT_BARE, 0))
+		clear_node(context);
+	/* The locks of an orphan may have been held when the process forked. */
+	if (up && slot->owner)
+		leave(context, up);
+	pool_free(context);
 }
 
 void deadline_release(deadline_context *context)
 {
-	if (!context || context == &background)
-		return;
-	context = release_one(context);
-	if (context)
-		release_up(context);
+	struct deadline_context *parent;
+
+	while (context && put(context)) {
+		parent = context->parent;
+		finish(context);
+		context = parent;
+	}
 }
 
 void deadline_release_at(deadline_context **context)
@@ -529,7 +529,7 @@ void context_expired(struct deadline_context *node)
 {
 	if (!get_unless_zero(node))
 		return;
-	if (over(node))
+	if (context_over(node))
 		context_complete(node);
 	deadline_release(node);
 }
@@ -573,7 +573,7 @@ uint64_t deadline_remaining(const deadline_context *context)
 {
 	uint64_t now;
 
-	if (over(context))
+	if (context_over(context))
 		return 0;
 	if (context->when == DEADLINE_NEVER)
 		return DEADLINE_NEVER;

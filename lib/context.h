@@ -9,6 +9,7 @@
 #ifndef DEADLINE_CONTEXT_H
 #define DEADLINE_CONTEXT_H
 
+#include <time.h>
 #include "internal.h"
 
 /* What is below a node, and has it been made over too? */
@@ -33,7 +34,7 @@ enum {
  * @next: next sibling, under the parent node's @lock; or next in a list of those
  *	being completed; or next free
  * @back: where the sibling before it, or the parent node, points to it; NULL if
- *	it is in no list of children. While it is in one, and that lock is held, it
+ *	it is in no list of children. Under that lock too; while it is in one, it
  *	is not freed
  * @hooks: of a node: what is to be run or woken when it is over
  * @when: the effective deadline, ns
@@ -95,10 +96,7 @@ struct deadline_hook {
 #define HIDDEN_TLS	\
 	__attribute__((tls_model("initial-exec"), visibility("hidden")))
 
-/* clock.c: what deadline_now() last told this thread */
-extern __thread uint64_t clock_last HIDDEN_TLS;
-
-/* pool.c: a list of free nodes, and what each thread has of them, by class */
+/* pool.c: a list of free nodes */
 struct list {
 	struct deadline_context *top;
 	uint32_t count;
@@ -108,7 +106,17 @@ struct list {
 /* How many of a class a thread keeps */
 #define KEEP		64
 
-extern __thread struct list *magazine HIDDEN_TLS;
+/**
+ * struct self - what each thread has
+ * @magazine: its free nodes, CLASSES lists; NULL before the first
+ * @now: what it last read from the clock
+ */
+struct self {
+	struct list *magazine;
+	uint64_t now;
+};
+
+extern __thread struct self self HIDDEN_TLS;
 
 int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context);
 void pool_free_slow(struct deadline_context *context);
@@ -128,23 +136,39 @@ bool hook_unlink(struct deadline_hook *hook);
 int dispatch_start(struct deadline_queue *queue);
 
 /* lock.c: a lock of four bytes */
+#define LOCK_HELD	1
+#define LOCK_AWAITED	2
+
 void lock_slow(uint32_t *lock);
 void unlock_slow(uint32_t *lock);
 
 static inline void lock(uint32_t *lock)
 {
-	uint32_t free = 0;
-
-	if (!__atomic_compare_exchange_n(lock, &free, 1, 0, __ATOMIC_ACQUIRE,
-					 __ATOMIC_RELAXED))
+	if (__atomic_fetch_or(lock, LOCK_HELD, __ATOMIC_ACQUIRE) & LOCK_HELD)
 		lock_slow(lock);
 }
 
-/* A full barrier too */
 static inline void unlock(uint32_t *lock)
 {
-	if (__atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST) == 2)
+	if (__atomic_sub_fetch(lock, LOCK_HELD, __ATOMIC_RELEASE))
 		unlock_slow(lock);
+}
+
+/* clock.c: also what deadline_now() is made of */
+static inline uint64_t clock_read(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	self.now = now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+	return self.now;
+}
+
+static inline uint64_t clock_in(uint64_t ns)
+{
+	uint64_t when = clock_read() + ns;
+
+	return when < ns ? DEADLINE_NEVER : when;
 }
 
 static inline struct deadline_slot *
@@ -173,7 +197,7 @@ static inline struct deadline_context *pop(struct list *list)
 
 static inline void pool_free(struct deadline_context *context)
 {
-	struct list *mine = magazine;
+	struct list *mine = self.magazine;
 
 	if (mine && mine[context->class].count < KEEP)
 		push(&mine[context->class], context);
@@ -187,19 +211,6 @@ static inline bool context_orphan(const struct deadline_context *node)
 	return !context_slot(node)->owner;
 }
 
-/*
- * The node's lock is held, and something is to be linked below it. False if that
- * would be too late. Who ends the node looks at its state after the swap, we at the
- * word after the unlock: one of the two sees the other.
- */
-static inline bool context_opens(struct deadline_context *node)
-{
-	if (__atomic_load_n(&node->state, __ATOMIC_RELAXED) > CONTEXT_OPEN)
-		return false;
-	__atomic_store_n(&node->state, CONTEXT_OPEN, __ATOMIC_RELAXED);
-	return true;
-}
-
 /* The half of a word that has the state: a futex */
 static inline uint32_t *state_half(__u64 *word)
 {
@@ -210,6 +221,36 @@ static inline uint64_t context_word(const struct deadline_context *context)
 {
 	return __atomic_load_n((const uint64_t *)context->word,
 			       __ATOMIC_ACQUIRE);
+}
+
+static inline bool context_over(const struct deadline_context *context)
+{
+	return !(context_word(context) & DEADLINE_WORD_ARMED);
+}
+
+/*
+ * The node's lock is held, and something is to be linked below it. False if that
+ * would be too late, for it is over.
+ *
+ *	ender				linker of a child or hook
+ *	-----				-------------------------
+ *					lock
+ *					state = OPEN, if it was BARE
+ *	swap word: over			full barrier
+ *	full barrier			load word
+ *	load state: if not BARE,	running: link
+ *	lock and take what is linked	unlock
+ *
+ * Either the ender finds that the node is not BARE, and then what was linked, or the
+ * linker finds it over. So a BARE node is complete as it is.
+ */
+static inline bool context_opens(struct deadline_context *node)
+{
+	if (__builtin_expect(node->state == CONTEXT_BARE, 0))
+		__atomic_exchange_n(&node->state, CONTEXT_OPEN,
+				    __ATOMIC_SEQ_CST);
+	return __atomic_load_n((const uint64_t *)node->word,
+			       __ATOMIC_SEQ_CST) & DEADLINE_WORD_ARMED;
 }
 
 #endif

@@ -116,6 +116,17 @@ uint64_t deadline_now(void);
 uint64_t deadline_in(uint64_t ns);
 
 /**
+ * deadline_cpus() - how many CPUs' worth of time this process can have
+ *
+ * For how many workers or queues to open. The least of what the caller's affinity
+ * (sched_setaffinity(2)) allows and of the CPU quotas of its cgroup and of each one
+ * above it (cpu.max, or cpu.cfs_quota_us of version 1), as far as they are mounted
+ * where it can see them. Part of a CPU counts as one. Both may change: it reads
+ * them anew, from files, at each call. Return: at least 1.
+ */
+unsigned int deadline_cpus(void);
+
+/**
  * deadline_queue_open() - open a queue
  * @ret_queue: where the queue goes
  * @options: or NULL

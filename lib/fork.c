@@ -16,12 +16,14 @@ static struct deadline_queue *queues;
 
 static void prepare(void)
 {
+	pool_fork();
 	pthread_mutex_lock(&lock);
 }
 
 static void parent(void)
 {
 	pthread_mutex_unlock(&lock);
+	pool_forked(false);
 }
 
 static void zero(void *at, size_t size)
@@ -43,6 +45,7 @@ static void child(void)
 		zero(queue->status, queue->status_size);
 	}
 	pthread_mutex_unlock(&lock);
+	pool_forked(true);
 }
 
 static void install(void)

@@ -167,7 +167,7 @@ static void write_eventfd(int fd)
 		abort();
 }
 
-/* False if the node is being completed, so that nobody would take the hook. */
+/* False if the node is over: perhaps nobody would take the hook. */
 bool hook_link(struct deadline_hook *hook)
 {
 	struct deadline_context *node = hook->node;
@@ -271,7 +271,6 @@ int deadline_after(deadline_context *context, void (*fn)(void *), void *arg,
 	if (!linked) {
 		hook->state = HOOK_STARTED;
 		hooks_run(hook);
-	} else if (!(context_word(node) & DEADLINE_WORD_ARMED)) {
 		context_complete(node);
 	}
 	return 0;
@@ -343,7 +342,7 @@ int deadline_done_fd(deadline_context *context)
 			write_eventfd(fd);
 	}
 	unlock(&node->lock);
-	if (!(context_word(node) & DEADLINE_WORD_ARMED))
+	if (context_over(node))
 		context_complete(node);
 	errno = saved;
 	return fd;

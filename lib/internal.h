@@ -83,6 +83,10 @@ struct deadline_queue {
 void fork_enter(struct deadline_queue *queue);
 void fork_leave(struct deadline_queue *queue);
 
+/* pool.c: around a fork */
+void pool_fork(void);
+void pool_forked(bool child);
+
 static inline struct deadline_queue *slot_queue(const deadline_slot *slot)
 {
 	return (struct deadline_queue *)(uintptr_t)slot->owner;

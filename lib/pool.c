@@ -36,10 +36,12 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct list depot[CLASSES];
 static struct pool *pools;
 static uint32_t total;
+/* In the child of a fork: what is here is its parent's. */
+static bool orphaned;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
-__thread struct list *magazine;
+__thread struct self self;
 
 static void move(struct list *to, struct list *from, uint32_t n)
 {
@@ -57,7 +59,7 @@ static void thread_ends(void *arg)
 		move(&depot[class], &mine[class], UINT32_MAX);
 	pthread_mutex_unlock(&mutex);
 	free(mine);
-	magazine = NULL;
+	self.magazine = NULL;
 }
 
 static void make_key(void)
@@ -69,10 +71,10 @@ static void make_key(void)
 static struct list *new_magazine(void)
 {
 	pthread_once(&once, make_key);
-	magazine = calloc(CLASSES, sizeof(*magazine));
-	if (magazine)
-		pthread_setspecific(key, magazine);
-	return magazine;
+	self.magazine = calloc(CLASSES, sizeof(*self.magazine));
+	if (self.magazine)
+		pthread_setspecific(key, self.magazine);
+	return self.magazine;
 }
 
 /* Under @mutex */
@@ -162,9 +164,11 @@ static int refill(struct list *mine, uint32_t class,
 
 int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context)
 {
-	struct list *mine = magazine;
+	struct list *mine = self.magazine;
 	int ret, saved = errno;
 
+	if (orphaned)
+		return -ECHILD;
 	if (!mine)
 		mine = new_magazine();
 	ret = mine ? refill(mine, class, ret_context) : -ENOMEM;
@@ -174,13 +178,28 @@ int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context)
 
 void pool_free_slow(struct deadline_context *context)
 {
-	struct list *mine = magazine;
+	struct list *mine = self.magazine;
 	uint32_t class = context->class;
 
 	pthread_mutex_lock(&mutex);
 	push(&depot[class], context);
 	if (mine)
 		move(&depot[class], &mine[class], MOVE);
+	pthread_mutex_unlock(&mutex);
+}
+
+void pool_fork(void)
+{
+	pthread_mutex_lock(&mutex);
+}
+
+void pool_forked(bool child)
+{
+	if (child && pools) {
+		orphaned = true;
+		/* Nothing is made from what it holds. */
+		self.magazine = NULL;
+	}
 	pthread_mutex_unlock(&mutex);
 }
 
@@ -214,7 +233,7 @@ static __attribute__((destructor)) void report_leaks(void)
 	struct pool *pool;
 	uint32_t i;
 
-	if (!wanted || strcmp(wanted, "leaks") != 0)
+	if (!wanted || strcmp(wanted, "leaks") != 0 || orphaned)
 		return;
 	pthread_mutex_lock(&mutex);
 	for (pool = pools; pool; pool = pool->older) {

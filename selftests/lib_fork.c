@@ -153,6 +153,68 @@ TEST_F(family, forks)
 	EXPECT_TRUE(exited(in_child(child_forks, &self->f), 0));
 }
 
+static int child_contexts(void *arg)
+{
+	deadline_context *root = arg, *context = POISON;
+	deadline_hook *hook = POISON;
+
+	CHECK(deadline_over(deadline_context_word(root)));
+	CHECK(deadline_err(root) == -ECHILD);
+	CHECK(deadline_cancel(root, 1) == -ECHILD);
+	CHECK(deadline_wait(root, DEADLINE_NEVER) == -ECHILD);
+	CHECK(deadline_done_fd(root) == -ECHILD);
+	CHECK(deadline_after(root, NULL, NULL, &hook) == -EINVAL);
+	CHECK(deadline_after(root, (void (*)(void *))abort, NULL, &hook) ==
+	      -ECHILD);
+	CHECK(hook == POISON);
+	CHECK(deadline_with_cancel(root, &context) == -ECHILD);
+	CHECK(deadline_with_timeout(deadline_background(), 0, &context, 1) ==
+	      -ECHILD);
+	CHECK(context == POISON);
+	deadline_release(root);
+	CHECK(deadline_with_cancel(deadline_background(), &context) ==
+	      -ECHILD);
+	CHECK(context == POISON);
+	return failed;
+}
+
+/* Has the pool's lock most of the time: its magazine is always empty. */
+static void *make_contexts(void *arg)
+{
+	deadline_context *contexts[256];
+	int i, n;
+
+	while (!__atomic_load_n((bool *)arg, __ATOMIC_RELAXED)) {
+		for (n = 0; n < 256; n++) {
+			if (deadline_with_cancel(deadline_background(),
+						 &contexts[n]))
+				break;
+		}
+		for (i = 0; i < n; i++)
+			deadline_release(contexts[i]);
+	}
+	return NULL;
+}
+
+/* Whatever another thread is at when the process forks */
+TEST(contexts)
+{
+	unsigned long i, n = rounds(300), failed = 0;
+	deadline_context *root;
+	pthread_t thread;
+	bool stop = false;
+
+	ASSERT_EQ(0, deadline_with_cancel(deadline_background(), &root));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, make_contexts, &stop));
+	for (i = 0; i < n; i++)
+		failed += !exited(in_child(child_contexts, root), 0);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, failed);
+	EXPECT_EQ(0, deadline_err(root));
+	deadline_release(root);
+}
+
 struct allocator {
 	deadline_queue *queue;
 	bool stop;
