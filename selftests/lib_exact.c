@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Two threads, a million operations each, on the same slots: every arm has
- * exactly one end, no expiry comes early, none is lost, none comes twice.
+ * Any number of threads on the slots of any number of queues, two million
+ * operations: every arm has exactly one end, no expiry comes early, none is
+ * lost, none comes twice.
  *
  * A deadline's low bits carry the number under which it was set on its slot, so
  * that an expiry tells which of them it was. An expiry that the owner finds
  * unconsumed before it arms again is claimed, unless a reaper is quicker: then
- * it must be delivered. The two together must be all that expired.
+ * it must be delivered. The two together must be all that expired. When the
+ * numbers are used up, the threads end, the books are balanced, and others begin.
+ *
+ * The long form, 10^8 arms: DEADLINE_TEST_PERCENT=15000 lib_exact
  */
 #include "library.h"
 
 #define SLOTS 64
-#define THREADS 2
+#define QUEUES 8
+#define THREADS 8
+/* Of all threads, after which the numbers are used up or nearly so */
+#define LAP 400000ul
 /* Deadlines of one slot that can be told apart, in units of 16 ns */
 #define NUMBERS 4096
 #define REAPED 1
@@ -23,13 +30,13 @@ struct shared {
 	bool lock;
 	uint32_t number;
 	uint64_t when[NUMBERS];
-	unsigned char *marks;
+	unsigned char marks[NUMBERS];
 };
 
 struct work {
-	deadline_queue *queue;
+	struct deadline_queue *queues[QUEUES];
+	unsigned int count;
 	struct shared shared[SLOTS];
-	uint32_t most;
 };
 
 struct counts {
@@ -38,6 +45,7 @@ struct counts {
 	uint64_t cancelled;
 	uint64_t requested;
 	uint64_t reaped;
+	uint64_t claimed;
 	uint64_t early;
 	uint64_t twice;
 	uint64_t unknown;
@@ -54,25 +62,20 @@ struct worker {
 /* The next deadline for a slot that we own, about @from now, and its number */
 static uint64_t next_deadline(struct shared *s, uint64_t from)
 {
-	uint32_t number = s->number + 1;
 	uint64_t when = (clock_ns() + from) & ~(uint64_t)(NUMBERS * 16 - 1);
 
-	when |= number % NUMBERS * 16;
-	__atomic_store_n(&s->when[number % NUMBERS], when, __ATOMIC_RELAXED);
-	__atomic_store_n(&s->number, number, __ATOMIC_RELEASE);
+	when |= ++s->number * 16;
+	__atomic_store_n(&s->when[s->number], when, __ATOMIC_RELEASE);
 	return when;
 }
 
-/* Which deadline of the slot @when was; 0 if none of the last ones */
+/* Which deadline of the slot @when was; 0 if none of this lap's */
 static uint32_t number_of(struct shared *s, uint64_t when)
 {
-	uint32_t last = __atomic_load_n(&s->number, __ATOMIC_ACQUIRE);
-	uint32_t back = (last - when / 16) % NUMBERS;
+	uint32_t number = when / 16 % NUMBERS;
 
-	if (back >= last || __atomic_load_n(&s->when[when / 16 % NUMBERS],
-					    __ATOMIC_RELAXED) != when)
-		return 0;
-	return last - back;
+	return __atomic_load_n(&s->when[number], __ATOMIC_ACQUIRE) == when ?
+	       number : 0;
 }
 
 static unsigned char mark(struct shared *s, uint32_t number, unsigned char bit)
@@ -110,8 +113,8 @@ static void arm_or_move(struct worker *w, struct shared *s)
 
 	if (__atomic_exchange_n(&s->lock, true, __ATOMIC_ACQUIRE))
 		return;
-	if (s->number >= w->work->most)
-		w->counts.failed++;
+	if (s->number == NUMBERS - 1)
+		;
 	else if (slot_is_over(s->slot))
 		arm(w, s, from);
 	else
@@ -131,10 +134,10 @@ static void check_record(struct worker *w, const struct deadline_record *record)
 	w->counts.twice += mark(s, number, REAPED) & REAPED;
 }
 
-static int reap(struct worker *w)
+static int reap(struct worker *w, deadline_queue *queue)
 {
 	struct deadline_record records[8];
-	int i, n = deadline_queue_reap(w->work->queue, records, 8);
+	int i, n = deadline_queue_reap(queue, records, 8);
 
 	for (i = 0; i < n; i++)
 		check_record(w, &records[i]);
@@ -159,23 +162,23 @@ static void *work_thread(void *arg)
 		else if (dice < 13)
 			w->counts.requested += deadline_slot_request(s->slot);
 		else
-			reap(w);
+			reap(w, w->work->queues[i % w->work->count]);
 	}
 	return NULL;
 }
 
-static int set_up(struct work *work, unsigned long n)
+static int set_up(struct work *work, unsigned int queues)
 {
 	unsigned int i;
 
 	memset(work, 0, sizeof(*work));
-	if (deadline_queue_open(&work->queue, NULL))
-		return -1;
-	work->most = 4 * THREADS * n / SLOTS + 1000;
+	for (work->count = 0; work->count < queues; work->count++) {
+		if (deadline_queue_open(&work->queues[work->count], NULL))
+			return -1;
+	}
 	for (i = 0; i < SLOTS; i++) {
-		work->shared[i].marks = calloc(work->most + 1, 1);
-		if (!work->shared[i].marks ||
-		    deadline_slot_alloc(work->queue, i, &work->shared[i].slot))
+		if (deadline_slot_alloc(work->queues[i % queues], i,
+					&work->shared[i].slot))
 			return -1;
 	}
 	return 0;
@@ -184,14 +187,18 @@ static int set_up(struct work *work, unsigned long n)
 /* Cancel what is still armed, and reap what has expired, all of it. */
 static void finish(struct worker *w)
 {
+	deadline_queue *queue;
 	unsigned int i;
 
 	for (i = 0; i < SLOTS; i++)
 		w->counts.cancelled +=
 			deadline_slot_cancel(w->work->shared[i].slot);
-	do {
-		WAIT_FOR(reap(w) == 0);
-	} while (deadline_queue_pending(w->work->queue));
+	for (i = 0; i < w->work->count; i++) {
+		queue = w->work->queues[i];
+		do {
+			WAIT_FOR(reap(w, queue) == 0);
+		} while (deadline_queue_pending(queue));
+	}
 }
 
 static void sum_up(struct counts *sum, const struct counts *counts)
@@ -204,17 +211,108 @@ static void sum_up(struct counts *sum, const struct counts *counts)
 		to[i] += from[i];
 }
 
-/* Expiries that nobody reaped and an owner found in its way */
-static uint64_t claimed(const struct work *work)
+/* Expiries that nobody reaped and an owner found in its way; forget the lap. */
+static uint64_t claimed(struct work *work)
 {
+	struct shared *s;
 	uint64_t n = 0;
 	uint32_t i, j;
 
 	for (i = 0; i < SLOTS; i++) {
-		for (j = 0; j <= work->most; j++)
-			n += work->shared[i].marks[j] == CLAIMABLE;
+		s = &work->shared[i];
+		for (j = 1; j <= s->number; j++)
+			n += s->marks[j] == CLAIMABLE;
+		memset(s->marks, 0, sizeof(s->marks));
+		memset(s->when, 0, sizeof(s->when));
+		s->number = 0;
 	}
 	return n;
+}
+
+static uint64_t all_expired(const struct work *work)
+{
+	uint64_t n = 0;
+	unsigned int i;
+
+	for (i = 0; i < work->count; i++)
+		n += stats_of(work->queues[i]).expired;
+	return n;
+}
+
+FIXTURE(exact) {
+	struct work *work;
+};
+
+FIXTURE_VARIANT(exact) {
+	unsigned int threads;
+	unsigned int queues;
+};
+
+FIXTURE_VARIANT_ADD(exact, one_thread) {
+	.threads = 1,
+	.queues = 1,
+};
+
+FIXTURE_VARIANT_ADD(exact, threads_on_a_queue) {
+	.threads = 2,
+	.queues = 1,
+};
+
+FIXTURE_VARIANT_ADD(exact, thread_with_queues) {
+	.threads = 1,
+	.queues = 4,
+};
+
+FIXTURE_VARIANT_ADD(exact, threads_on_queues) {
+	.threads = 4,
+	.queues = 2,
+};
+
+FIXTURE_VARIANT_ADD(exact, many_of_both) {
+	.threads = THREADS,
+	.queues = QUEUES,
+};
+
+FIXTURE_SETUP(exact)
+{
+	self->work = malloc(sizeof(*self->work));
+	ASSERT_NE(NULL, self->work);
+	ASSERT_EQ(0, set_up(self->work, variant->queues));
+}
+
+FIXTURE_TEARDOWN(exact)
+{
+	unsigned int i;
+
+	for (i = 0; i < SLOTS; i++)
+		deadline_slot_free(self->work->shared[i].slot);
+	for (i = 0; i < self->work->count; i++)
+		EXPECT_EQ(0, deadline_queue_close(self->work->queues[i]));
+	free(self->work);
+}
+
+/* As many operations, by so many threads, to their end; adds what came of them. */
+static int lap(struct work *work, unsigned int threads, unsigned long n,
+	       uint64_t seed, struct counts *sum)
+{
+	struct worker workers[THREADS] = {};
+	pthread_t ids[THREADS];
+	unsigned int i;
+
+	for (i = 0; i < threads; i++) {
+		workers[i].work = work;
+		workers[i].n = n / threads;
+		workers[i].seed = seed * THREADS + i;
+		if (pthread_create(&ids[i], NULL, work_thread, &workers[i]))
+			return -1;
+	}
+	for (i = 0; i < threads; i++)
+		pthread_join(ids[i], NULL);
+	finish(&workers[0]);
+	for (i = 0; i < threads; i++)
+		sum_up(sum, &workers[i].counts);
+	sum->claimed += claimed(work);
+	return 0;
 }
 
 static void check(struct __test_metadata *_metadata, const struct work *work,
@@ -222,57 +320,34 @@ static void check(struct __test_metadata *_metadata, const struct work *work,
 {
 	uint64_t expired = sum->armed - sum->cancelled - sum->requested;
 
-	EXPECT_EQ(0, sum->failed);
-	EXPECT_EQ(0, sum->early);
-	EXPECT_EQ(0, sum->twice);
-	EXPECT_EQ(0, sum->unknown);
-	WAIT_FOR(stats_of(work->queue).expired >= expired);
-	EXPECT_EQ(expired, stats_of(work->queue).expired);
-	EXPECT_EQ(expired, sum->reaped + claimed(work));
-	/* All of it must have happened, or nothing was tested. */
-	EXPECT_LT(0, sum->moved);
-	EXPECT_LT(0, sum->cancelled);
-	EXPECT_LT(0, sum->requested);
-	EXPECT_LT(0, sum->reaped);
-	TH_LOG("armed %ju moved %ju cancelled %ju requested %ju reaped %ju",
-	       sum->armed, sum->moved, sum->cancelled, sum->requested,
-	       sum->reaped);
+	ASSERT_EQ(0, sum->failed);
+	ASSERT_EQ(0, sum->early);
+	ASSERT_EQ(0, sum->twice);
+	ASSERT_EQ(0, sum->unknown);
+	WAIT_FOR(all_expired(work) >= expired);
+	ASSERT_EQ(expired, all_expired(work));
+	ASSERT_EQ(expired, sum->reaped + sum->claimed);
 }
 
-static void tear_down(struct __test_metadata *_metadata, struct work *work)
+/* The long form takes hours where a CPU is emulated. */
+TEST_F_TIMEOUT(exact, every_arm_ends_once, 24 * 3600)
 {
-	unsigned int i;
-
-	for (i = 0; i < SLOTS; i++) {
-		deadline_slot_free(work->shared[i].slot);
-		free(work->shared[i].marks);
-	}
-	EXPECT_EQ(0, deadline_queue_close(work->queue));
-}
-
-TEST(every_arm_ends_once)
-{
-	struct worker workers[THREADS] = {};
-	pthread_t threads[THREADS];
-	static struct work work;
+	unsigned long n, left = rounds(LAP);
 	struct counts sum = {};
-	unsigned int i;
 
-	ASSERT_EQ(0, set_up(&work, rounds(1000000)));
-	for (i = 0; i < THREADS; i++) {
-		workers[i].work = &work;
-		workers[i].n = rounds(1000000);
-		workers[i].seed = i + 1;
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, work_thread,
-					    &workers[i]));
+	for (; left; left -= n) {
+		n = left < LAP ? left : LAP;
+		ASSERT_EQ(0, lap(self->work, variant->threads, n, left, &sum));
+		check(_metadata, self->work, &sum);
 	}
-	for (i = 0; i < THREADS; i++)
-		pthread_join(threads[i], NULL);
-	finish(&workers[0]);
-	for (i = 0; i < THREADS; i++)
-		sum_up(&sum, &workers[i].counts);
-	check(_metadata, &work, &sum);
-	tear_down(_metadata, &work);
+	/* All of it must have happened, or nothing was tested. */
+	EXPECT_LT(0, sum.moved);
+	EXPECT_LT(0, sum.cancelled);
+	EXPECT_LT(0, sum.requested);
+	EXPECT_LT(0, sum.reaped);
+	TH_LOG("armed %ju: cancelled %ju requested %ju reaped %ju claimed %ju; moved %ju",
+	       sum.armed, sum.cancelled, sum.requested, sum.reaped,
+	       sum.claimed, sum.moved);
 }
 
 TEST_HARNESS_MAIN

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A program that writes whatever it likes over the shared memory harms nobody but
- * itself: threads scribble while others arm, ring, reap, read, poll, map, fork and
- * are killed, and beside them an honest queue goes on, on time. That the kernel
- * stays clean is for the log to say, which every guest run ends with.
+ * itself: threads scribble while others arm, ring, reap, read, poll, map, open,
+ * close, fork, exec and are killed, and beside them an honest queue goes on, on
+ * time. That the kernel stays clean is for the log to say, which every guest run
+ * ends with.
  *
  * The choices follow from DEADLINE_TEST_SEED (1), which each run prints; how the
  * threads interleave does not. A run has some ten million writes.
@@ -12,7 +13,7 @@
 #include <sys/eventfd.h>
 #include "queue.h"
 
-#define CALLS 5000ul
+#define CALLS 3000ul
 #define SLOTS 512u
 #define SCRIBBLERS 2
 #define CALLERS 2
@@ -129,6 +130,22 @@ static void map_some(struct queue *q)
 	}
 }
 
+/* A queue that is closed with everything under way in it */
+static void open_and_close(uint64_t *seed)
+{
+	struct queue q;
+	int i;
+
+	if (queue_open(&q, SLOTS, O_CLOEXEC | O_NONBLOCK))
+		return;
+	for (i = 0; i < 64; i++) {
+		arm_some(&q, seed);
+		scribble_once(&q, seed);
+	}
+	ring_some(&q, seed);
+	queue_close(&q);
+}
+
 static void *scribbler(void *arg)
 {
 	struct hostile *h = arg;
@@ -151,7 +168,10 @@ static void *caller(void *arg)
 		case 0:
 			map_some(&h->q);
 			break;
-		case 1 ... 3:
+		case 1:
+			open_and_close(&seed);
+			break;
+		case 2 ... 3:
 			ring_some(&h->q, &seed);
 			break;
 		case 4 ... 5:
