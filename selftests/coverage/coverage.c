@@ -9,6 +9,7 @@
 #include <linux/cache.h>
 #include <linux/hash.h>
 #include <linux/instruction_pointer.h>
+#include <linux/kcov.h>
 #include <linux/moduleparam.h>
 #include <linux/printk.h>
 
@@ -17,8 +18,6 @@
 
 /* Where it was called from: a hash table, 0 = free */
 static unsigned long seen[1 << BITS];
-
-void __sanitizer_cov_trace_pc(void);
 
 __attribute__((no_sanitize_coverage)) notrace
 void __sanitizer_cov_trace_pc(void)
