@@ -334,8 +334,8 @@ static void __dln_sweep(struct dln_queue *q, u64 now, u64 start,
 		node->key = past;
 		/* [look], and acquire, as above */
 		smp_store_mb(slot->queued, DEADLINE_QUEUED_NEVER);
-		if (__dln_drop(q, node - q->nodes,
-			       smp_load_acquire(&slot->word)))
+		word = smp_load_acquire(&slot->word);	/* as above */
+		if (__dln_drop(q, node - q->nodes, word))
 			continue;
 		dln_count(&q->status->expired,
 			  __dln_examine(q, node, now, false));

@@ -139,7 +139,8 @@ static unsigned int tightest(const struct mount *mount, const char *cgroup,
 	if (!strcmp(mount->root, "/"))
 		root = 0;
 	/* A path out of the namespace begins with "..": no mount shows it. */
-	if (strncmp(cgroup, mount->root, root) || !strncmp(cgroup, "/..", 3) ||
+	if (strncmp(cgroup, mount->root, root) != 0 ||
+	    strncmp(cgroup, "/..", 3) == 0 ||
 	    (cgroup[root] && cgroup[root] != '/'))
 		return UINT_MAX;
 	cgroup += root;
@@ -172,7 +173,7 @@ static unsigned int mounted(const char *cgroup, bool v1)
 	while (file && getline(&line, &size, file) > 0) {
 		if (!parse_mount(&mount, line))
 			continue;
-		if (strcmp(mount.type, v1 ? "cgroup" : "cgroup2") ||
+		if (strcmp(mount.type, v1 ? "cgroup" : "cgroup2") != 0 ||
 		    (v1 && !has_word(mount.options, "cpu")))
 			continue;
 		n = tightest(&mount, cgroup, v1);
