@@ -246,7 +246,7 @@ static inline bool context_over(const struct deadline_context *context)
  */
 static inline bool context_opens(struct deadline_context *node)
 {
-	if (__builtin_expect(node->state == CONTEXT_BARE, 0))
+	if (__atomic_load_n(&node->state, __ATOMIC_RELAXED) == CONTEXT_BARE)
 		__atomic_exchange_n(&node->state, CONTEXT_OPEN,
 				    __ATOMIC_SEQ_CST);
 	return __atomic_load_n((const uint64_t *)node->word,
