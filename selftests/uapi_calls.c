@@ -396,6 +396,7 @@ TEST(any_order)
 {
 	const char *from = getenv("DEADLINE_TEST_SEED");
 	unsigned long i, wrong = 0, n = rounds(CALLS);
+	bool all = n >= CALLS;
 	unsigned long worked[ARRAY_SIZE(calls)] = {};
 	unsigned int call;
 	struct state s = { .seed = from ? strtoull(from, NULL, 10) : 1 };
@@ -429,7 +430,7 @@ TEST(any_order)
 	}
 	EXPECT_EQ(0, wrong);
 	/* What never works has not been tried; some cannot. */
-	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+	for (i = 0; all && i < ARRAY_SIZE(calls); i++) {
 		bool never = calls[i].call == call_write ||
 			     calls[i].call == call_ioctl;
 
