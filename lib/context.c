@@ -196,8 +196,11 @@ void complete(struct deadline_context *node)
 	struct deadline_context *todo = NULL, *done = NULL, *busy = NULL, *next;
 	struct deadline_hook *hooks = NULL;
 
+	/* Or another task of this thread might await what we have begun. */
+	preempt_off();
 	if (!begin(node, &todo, &hooks)) {
 		await(node);
+		preempt_on();
 		return;
 	}
 	while ((next = todo)) {
@@ -221,6 +224,7 @@ void complete(struct deadline_context *node)
 		deadline_release(next);
 	}
 	completed(node);
+	preempt_on();
 	hooks_run(hooks);
 }
 
@@ -359,7 +363,9 @@ int new_node(struct deadline_context *parent, uint64_t when, uintptr_t cause,
 		cause = parent->timeout_cause;
 	}
 	class = class_of(when);
+	preempt_off();
 	node = mine ? pop(&mine[class]) : NULL;
+	preempt_on();
 	if (__builtin_expect(!node, 0))
 		return make_node_slow(parent, class, when, cause, creator,
 				      ret_context);

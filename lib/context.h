@@ -93,9 +93,6 @@ struct deadline_hook {
 	pthread_t runner;
 };
 
-#define HIDDEN_TLS	\
-	__attribute__((tls_model("initial-exec"), visibility("hidden")))
-
 /* pool.c: a list of free nodes */
 struct list {
 	struct deadline_context *top;
@@ -144,6 +141,7 @@ void unlock_slow(uint32_t *lock);
 
 static inline void lock(uint32_t *lock)
 {
+	preempt_off();
 	if (__atomic_fetch_or(lock, LOCK_HELD, __ATOMIC_ACQUIRE) & LOCK_HELD)
 		lock_slow(lock);
 }
@@ -152,6 +150,7 @@ static inline void unlock(uint32_t *lock)
 {
 	if (__atomic_sub_fetch(lock, LOCK_HELD, __ATOMIC_RELEASE))
 		unlock_slow(lock);
+	preempt_on();
 }
 
 /* clock.c: also what deadline_now() is made of */
@@ -199,10 +198,12 @@ static inline void pool_free(struct deadline_context *context)
 {
 	struct list *mine = self.magazine;
 
+	preempt_off();
 	if (mine && mine[context->class].count < KEEP)
 		push(&mine[context->class], context);
 	else
 		pool_free_slow(context);
+	preempt_on();
 }
 
 /* After a fork nothing serves it, and its locks are whoever's. */

@@ -83,7 +83,7 @@ static void *own_executor(void *unused)
 	struct deadline_hook *hook;
 
 	(void)unused;
-	pthread_mutex_lock(&own.mutex);
+	mutex_lock(&own.mutex);
 	for (;;) {
 		hook = own.first;
 		if (!hook) {
@@ -93,9 +93,9 @@ static void *own_executor(void *unused)
 		own.first = hook->next;
 		if (!own.first)
 			own.last = &own.first;
-		pthread_mutex_unlock(&own.mutex);
+		mutex_unlock(&own.mutex);
 		run(hook);
-		pthread_mutex_lock(&own.mutex);
+		mutex_lock(&own.mutex);
 	}
 	return NULL;
 }
@@ -105,35 +105,35 @@ static int start_own(void)
 {
 	int ret = 0;
 
-	pthread_mutex_lock(&own.mutex);
+	mutex_lock(&own.mutex);
 	if (!own.started) {
 		ret = start_thread(own_executor, NULL);
 		own.started = !ret;
 	}
-	pthread_mutex_unlock(&own.mutex);
+	mutex_unlock(&own.mutex);
 	return ret;
 }
 
 static void submit_own(struct deadline_hook *hook)
 {
-	pthread_mutex_lock(&own.mutex);
+	mutex_lock(&own.mutex);
 	hook->next = NULL;
 	*own.last = hook;
 	own.last = &hook->next;
 	pthread_cond_signal(&own.more);
-	pthread_mutex_unlock(&own.mutex);
+	mutex_unlock(&own.mutex);
 }
 
 int deadline_set_executor(int (*submit)(void (*fn)(void *arg), void *arg))
 {
 	int ret = 0;
 
-	pthread_mutex_lock(&own.mutex);
+	mutex_lock(&own.mutex);
 	if (own.started)
 		ret = -EBUSY;
 	else
 		executor = submit;
-	pthread_mutex_unlock(&own.mutex);
+	mutex_unlock(&own.mutex);
 	return ret;
 }
 

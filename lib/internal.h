@@ -3,6 +3,7 @@
 #ifndef DEADLINE_INTERNAL_H
 #define DEADLINE_INTERNAL_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +20,7 @@
  * @ring: look at these slots now; how many were served, or -errno. Keeps errno.
  * @watch: from now on @fd is readable while the ring is not empty; may be NULL
  * @drained: somebody found the ring empty; may be NULL
+ * @signal: slots flagged SIGNAL send SIGURG to this thread; 0 or -errno
  */
 struct backend {
 	int id;
@@ -28,6 +30,7 @@ struct backend {
 		    unsigned int n);
 	void (*watch)(struct deadline_queue *queue);
 	void (*drained)(struct deadline_queue *queue);
+	int (*signal)(struct deadline_queue *queue, pid_t thread);
 };
 
 extern const struct backend backend_kernel;
@@ -78,6 +81,65 @@ struct deadline_queue {
 	uint32_t allocated;
 	struct deadline_queue *next;
 };
+
+/* queue.c */
+int take_options(void *to, size_t known, const void *from, size_t size);
+int queue_sleep(struct deadline_queue *queue, struct pollfd *fds, nfds_t n,
+		uint64_t until);
+
+#define HIDDEN_TLS	\
+	__attribute__((tls_model("initial-exec"), visibility("hidden")))
+
+/**
+ * struct preempt - may this thread be stopped by a signal?
+ * @off: not, while this is not 0
+ * @worker: whose callback stops it; NULL for most threads
+ */
+struct preempt {
+	unsigned int off;
+	const struct deadline_worker *worker;
+};
+
+/* worker.c */
+extern __thread struct preempt preempt HIDDEN_TLS;
+void preempt_late(const struct deadline_worker *worker);
+
+/* The handler of this thread looks at it; whatever is between stays there. */
+static inline void preempt_count(int by)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&preempt.off, preempt.off + by, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/*
+ * Around what a task must not be stopped in, or another task of its thread could
+ * wait for it for ever: locks held, what belongs to the thread.
+ */
+static inline void preempt_off(void)
+{
+	preempt_count(1);
+}
+
+static inline void preempt_on(void)
+{
+	preempt_count(-1);
+	if (__builtin_expect(preempt.worker && !preempt.off, 0))
+		preempt_late(preempt.worker);
+}
+
+/* A mutex of the library's */
+static inline void mutex_lock(pthread_mutex_t *mutex)
+{
+	preempt_off();
+	pthread_mutex_lock(mutex);
+}
+
+static inline void mutex_unlock(pthread_mutex_t *mutex)
+{
+	pthread_mutex_unlock(mutex);
+	preempt_on();
+}
 
 /* fork.c */
 void fork_enter(struct deadline_queue *queue);

@@ -54,10 +54,10 @@ static void thread_ends(void *arg)
 	struct list *mine = arg;
 	unsigned int class;
 
-	pthread_mutex_lock(&mutex);
+	mutex_lock(&mutex);
 	for (class = 0; class < CLASSES; class++)
 		move(&depot[class], &mine[class], UINT32_MAX);
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 	free(mine);
 	self.magazine = NULL;
 }
@@ -145,7 +145,7 @@ static int refill(struct list *mine, uint32_t class,
 	unsigned int other;
 	int ret = 0;
 
-	pthread_mutex_lock(&mutex);
+	mutex_lock(&mutex);
 	move(&mine[class], &depot[class], MOVE);
 	*ret_context = pop(&mine[class]);
 	if (!*ret_context) {
@@ -158,7 +158,7 @@ static int refill(struct list *mine, uint32_t class,
 				ret = 0;
 		}
 	}
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 	return ret;
 }
 
@@ -169,9 +169,11 @@ int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context)
 
 	if (orphaned)
 		return -ECHILD;
+	preempt_off();
 	if (!mine)
 		mine = new_magazine();
 	ret = mine ? refill(mine, class, ret_context) : -ENOMEM;
+	preempt_on();
 	errno = saved;
 	return ret;
 }
@@ -181,16 +183,16 @@ void pool_free_slow(struct deadline_context *context)
 	struct list *mine = self.magazine;
 	uint32_t class = context->class;
 
-	pthread_mutex_lock(&mutex);
+	mutex_lock(&mutex);
 	push(&depot[class], context);
 	if (mine)
 		move(&depot[class], &mine[class], MOVE);
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 }
 
 void pool_fork(void)
 {
-	pthread_mutex_lock(&mutex);
+	mutex_lock(&mutex);
 }
 
 void pool_forked(bool child)
@@ -200,7 +202,7 @@ void pool_forked(bool child)
 		/* Nothing is made from what it holds. */
 		self.magazine = NULL;
 	}
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 }
 
 /* Contexts of this queue have hooks: have its expiries seen. */
@@ -209,7 +211,7 @@ int pool_dispatch(const struct deadline_context *context)
 	struct pool *pool;
 	int ret = 0;
 
-	pthread_mutex_lock(&mutex);
+	mutex_lock(&mutex);
 	for (pool = pools; pool; pool = pool->older) {
 		if (context >= pool->contexts &&
 		    context < pool->contexts + pool->used)
@@ -219,7 +221,7 @@ int pool_dispatch(const struct deadline_context *context)
 		ret = dispatch_start(pool->queue);
 		pool->dispatched = !ret;
 	}
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 	return ret;
 }
 
@@ -235,7 +237,7 @@ static __attribute__((destructor)) void report_leaks(void)
 
 	if (!wanted || strcmp(wanted, "leaks") != 0 || orphaned)
 		return;
-	pthread_mutex_lock(&mutex);
+	mutex_lock(&mutex);
 	for (pool = pools; pool; pool = pool->older) {
 		for (i = 0; i < pool->used; i++) {
 			if (__atomic_load_n(&pool->contexts[i].refs,
@@ -244,5 +246,5 @@ static __attribute__((destructor)) void report_leaks(void)
 					pool->contexts[i].creator);
 		}
 	}
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 }
