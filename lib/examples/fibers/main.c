@@ -5,27 +5,67 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include "fibers.h"
 
 #define MS		1000000ull
 #define QUANTUM		MS
 #define SLEEPERS	4
-#define SPINNERS	3
 
 static unsigned long rounds;
 static unsigned int sleepers_left;
-static bool checks;
 static uint64_t *late;
 static unsigned long lates;
+
+/* What the sleepers have beside them */
+struct way {
+	const char *name;
+	unsigned int workers;
+	bool preempt;
+	void (*neighbour)(void *arg);
+	unsigned int neighbours;
+	unsigned int quanta;
+};
+
+static bool sleepers_run(void)
+{
+	return __atomic_load_n(&sleepers_left, __ATOMIC_RELAXED);
+}
 
 static void spin(void *arg)
 {
 	(void)arg;
-	while (__atomic_load_n(&sleepers_left, __ATOMIC_RELAXED)) {
-		if (checks)
-			fiber_check();
+	while (sleepers_run())
+		;
+}
+
+static void spin_and_check(void *arg)
+{
+	(void)arg;
+	while (sleepers_run())
+		fiber_check();
+}
+
+/* Its worker stands still, with all the timers in its queue. */
+static void block(void *arg)
+{
+	const struct timespec time = { .tv_nsec = 20 * MS };
+
+	(void)arg;
+	while (sleepers_run()) {
+		deadline_preempt_off();
+		nanosleep(&time, NULL);
+		deadline_preempt_on();
+		fiber_yield();
 	}
 }
+
+static const struct way ways[] = {
+	{ "3 that never yield", 1, true, spin, 3, 1 },
+	{ "3 that check the word, no signals", 1, false, spin_and_check, 3, 1 },
+	{ "1 that blocks its worker, of 2, for 20 ms", 2, true, block, 1, 2 },
+};
+#define WAYS (sizeof(ways) / sizeof(*ways))
 
 static void sleeper(void *arg)
 {
@@ -53,14 +93,14 @@ static void spawn(struct fiber_group *group, void (*fn)(void *), uintptr_t arg)
 		abort();
 }
 
-static void sleep_beside_spinners(void *arg)
+static void sleep_beside(void *arg)
 {
+	const struct way *way = arg;
 	struct fiber_group group = {};
 	uintptr_t i;
 
-	(void)arg;
-	for (i = 0; i < SPINNERS; i++)
-		spawn(&group, spin, i);
+	for (i = 0; i < way->neighbours; i++)
+		spawn(&group, way->neighbour, i);
 	for (i = 0; i < SLEEPERS; i++)
 		spawn(&group, sleeper, i * 100003);
 	fiber_wait(&group);
@@ -99,49 +139,54 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Sleepers beside fibers that never yield, or that check a word */
-static bool measure(unsigned int n, unsigned int workers, bool check)
+static unsigned long long us_of(unsigned int percent)
+{
+	return late[(lates - 1) * percent / 100] / 1000;
+}
+
+static bool measure(unsigned int n, const struct way *way)
 {
 	bool ok;
 
-	checks = check;
 	sleepers_left = SLEEPERS;
 	lates = 0;
-	if (fibers_run(workers, QUANTUM, !check, sleep_beside_spinners, NULL))
+	if (fibers_run(way->workers, QUANTUM, way->preempt, sleep_beside,
+		       (void *)way))
 		return false;
 	qsort(late, lates, sizeof(*late), compare);
-	ok = late[lates - 1] <= (workers == 1 ? 1 : 2) * QUANTUM;
-	printf("%sok %u - %s, %u worker: p50 %llu us, p99 %llu us, max %llu us\n",
-	       ok ? "" : "not ", n, check ? "checks only" : "preempted", workers,
-	       (unsigned long long)late[lates / 2] / 1000,
-	       (unsigned long long)late[lates * 99 / 100] / 1000,
-	       (unsigned long long)late[lates - 1] / 1000);
+	ok = lates == rounds && late[lates - 1] <= way->quanta * QUANTUM;
+	printf("%sok %u - late beside %s: p50 %llu us, p99 %llu us, max %llu us (at most %u)\n",
+	       ok ? "" : "not ", n, way->name, us_of(50), us_of(99), us_of(100),
+	       way->quanta * 1000);
 	fflush(stdout);
 	return ok;
 }
 
 int main(int argc, char **argv)
 {
-	bool ok;
+	unsigned int i;
+	bool ok = true;
 
 	if (argc > 2) {
 		fprintf(stderr, "usage: fibers [ROUNDS]\n");
 		return 2;
 	}
 	rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000;
-	if (rounds < SLEEPERS) {
-		fprintf(stderr, "fibers: at least %u rounds\n", SLEEPERS);
+	if (!rounds || rounds % SLEEPERS) {
+		fprintf(stderr, "fibers: a multiple of %u rounds\n", SLEEPERS);
 		return 2;
 	}
 	late = calloc(rounds, sizeof(*late));
 	if (!late)
 		return 1;
-	printf("TAP version 13\n1..3\n");
-	ok = measure(1, 1, false);
-	ok &= measure(2, 1, true);
-	storm_rounds = rounds * 100;
-	ok &= !fibers_run(2, MS / 10, true, storms, NULL);
-	printf("ok 3 - malloc under a quantum of 100 us: no deadlock\n");
+	printf("TAP version 13\n1..%zu\n", WAYS + 1);
+	for (i = 0; i < WAYS; i++)
+		ok &= measure(i + 1, &ways[i]);
+	storm_rounds = rounds * 4;
+	if (fibers_run(2, MS / 10, true, storms, NULL))
+		abort();
+	printf("ok %u - malloc under a quantum of 100 us: no deadlock\n",
+	       i + 1);
 	free(late);
 	return !ok;
 }
