@@ -65,6 +65,7 @@ static const struct way ways[] = {
 	{ "3 that check the word, no signals", 1, false, spin_and_check, 3, 1 },
 	{ "1 that blocks its worker, of 2, for 20 ms", 2, true, block, 1, 2 },
 };
+
 #define WAYS (sizeof(ways) / sizeof(*ways))
 
 static void sleeper(void *arg)
