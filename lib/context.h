@@ -103,18 +103,6 @@ struct list {
 /* How many of a class a thread keeps */
 #define KEEP		64
 
-/**
- * struct self - what each thread has
- * @magazine: its free nodes, CLASSES lists; NULL before the first
- * @now: what it last read from the clock
- */
-struct self {
-	struct list *magazine;
-	uint64_t now;
-};
-
-extern __thread struct self self HIDDEN_TLS;
-
 int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context);
 void pool_free_slow(struct deadline_context *context);
 int pool_dispatch(const struct deadline_context *context);
@@ -139,9 +127,9 @@ int dispatch_start(struct deadline_queue *queue);
 void lock_slow(uint32_t *lock);
 void unlock_slow(uint32_t *lock);
 
+/* To be held with signals off, if this thread has a worker */
 static inline void lock(uint32_t *lock)
 {
-	preempt_off();
 	if (__atomic_fetch_or(lock, LOCK_HELD, __ATOMIC_ACQUIRE) & LOCK_HELD)
 		lock_slow(lock);
 }
@@ -150,7 +138,6 @@ static inline void unlock(uint32_t *lock)
 {
 	if (__atomic_sub_fetch(lock, LOCK_HELD, __ATOMIC_RELEASE))
 		unlock_slow(lock);
-	preempt_on();
 }
 
 /* clock.c: also what deadline_now() is made of */
@@ -194,16 +181,14 @@ static inline struct deadline_context *pop(struct list *list)
 	return context;
 }
 
-static inline void pool_free(struct deadline_context *context)
+/* @mine: the magazine */
+static inline void pool_free(struct deadline_context *context,
+			     struct list *mine)
 {
-	struct list *mine = self.magazine;
-
-	preempt_off();
 	if (mine && mine[context->class].count < KEEP)
 		push(&mine[context->class], context);
 	else
 		pool_free_slow(context);
-	preempt_on();
 }
 
 /* After a fork nothing serves it, and its locks are whoever's. */

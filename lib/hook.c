@@ -173,6 +173,7 @@ bool hook_link(struct deadline_hook *hook)
 	struct deadline_context *node = hook->node;
 	bool open;
 
+	preempt_off();
 	lock(&node->lock);
 	open = context_opens(node);
 	if (open) {
@@ -183,6 +184,7 @@ bool hook_link(struct deadline_hook *hook)
 		node->hooks = hook;
 	}
 	unlock(&node->lock);
+	preempt_on();
 	return open;
 }
 
@@ -191,6 +193,7 @@ bool hook_unlink(struct deadline_hook *hook)
 {
 	bool linked;
 
+	preempt_off();
 	lock(&hook->node->lock);
 	linked = hook->back;
 	if (linked) {
@@ -200,6 +203,7 @@ bool hook_unlink(struct deadline_hook *hook)
 		hook->back = NULL;
 	}
 	unlock(&hook->node->lock);
+	preempt_on();
 	return linked;
 }
 
@@ -330,6 +334,7 @@ int deadline_done_fd(deadline_context *context)
 	ret = pool_dispatch(node);
 	if (ret)
 		return ret;
+	preempt_off();
 	lock(&node->lock);
 	fd = node->done_fd - 1;
 	if (fd < 0) {
@@ -342,6 +347,7 @@ int deadline_done_fd(deadline_context *context)
 			write_eventfd(fd);
 	}
 	unlock(&node->lock);
+	preempt_on();
 	if (context_over(node))
 		context_complete(node);
 	errno = saved;

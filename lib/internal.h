@@ -91,41 +91,42 @@ int queue_sleep(struct deadline_queue *queue, struct pollfd *fds, nfds_t n,
 	__attribute__((tls_model("initial-exec"), visibility("hidden")))
 
 /**
- * struct preempt - may this thread be stopped by a signal?
- * @off: not, while this is not 0
+ * struct self - what each thread has
+ * @lists: its free contexts, one for each class; NULL before the first
+ * @magazine: the same for the short ways, which hold no signal off; NULL if a
+ *	signal may stop this thread
+ * @now: what it last read from the clock
+ * @off: while this is not 0, no signal stops it; 1 at first
  * @worker: whose callback stops it; NULL for most threads
  */
-struct preempt {
+struct self {
+	struct list *lists;
+	struct list *magazine;
+	uint64_t now;
 	unsigned int off;
 	const struct deadline_worker *worker;
 };
 
 /* worker.c */
-extern __thread struct preempt preempt HIDDEN_TLS;
-void preempt_late(const struct deadline_worker *worker);
-
-/* The handler of this thread looks at it; whatever is between stays there. */
-static inline void preempt_count(int by)
-{
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	__atomic_store_n(&preempt.off, preempt.off + by, __ATOMIC_RELAXED);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
+extern __thread struct self self HIDDEN_TLS;
+void preempt_late(void);
 
 /*
  * Around what a task must not be stopped in, or another task of its thread could
- * wait for it for ever: locks held, what belongs to the thread.
+ * wait for it for ever: locks held, what belongs to the thread. The handler of this
+ * thread looks at it; whatever is between stays there.
  */
 static inline void preempt_off(void)
 {
-	preempt_count(1);
+	self.off++;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 static inline void preempt_on(void)
 {
-	preempt_count(-1);
-	if (__builtin_expect(preempt.worker && !preempt.off, 0))
-		preempt_late(preempt.worker);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (__builtin_expect(!--self.off, 0))
+		preempt_late();
 }
 
 /* A mutex of the library's */
@@ -148,6 +149,8 @@ void fork_leave(struct deadline_queue *queue);
 /* pool.c: around a fork */
 void pool_fork(void);
 void pool_forked(bool child);
+/* and for a worker */
+void pool_preempt(bool on);
 
 static inline struct deadline_queue *slot_queue(const deadline_slot *slot)
 {

@@ -41,7 +41,6 @@ static bool orphaned;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
-__thread struct self self;
 
 static void move(struct list *to, struct list *from, uint32_t n)
 {
@@ -59,6 +58,7 @@ static void thread_ends(void *arg)
 		move(&depot[class], &mine[class], UINT32_MAX);
 	mutex_unlock(&mutex);
 	free(mine);
+	self.lists = NULL;
 	self.magazine = NULL;
 }
 
@@ -68,13 +68,20 @@ static void make_key(void)
 		abort();
 }
 
-static struct list *new_magazine(void)
+static struct list *new_lists(void)
 {
 	pthread_once(&once, make_key);
-	self.magazine = calloc(CLASSES, sizeof(*self.magazine));
-	if (self.magazine)
-		pthread_setspecific(key, self.magazine);
-	return self.magazine;
+	self.lists = calloc(CLASSES, sizeof(*self.lists));
+	if (self.lists)
+		pthread_setspecific(key, self.lists);
+	pool_preempt(self.worker);
+	return self.lists;
+}
+
+/* May a signal stop this thread from now on? */
+void pool_preempt(bool on)
+{
+	self.magazine = on ? NULL : self.lists;
 }
 
 /* Under @mutex */
@@ -145,6 +152,9 @@ static int refill(struct list *mine, uint32_t class,
 	unsigned int other;
 	int ret = 0;
 
+	*ret_context = pop(&mine[class]);
+	if (*ret_context)
+		return 0;
 	mutex_lock(&mutex);
 	move(&mine[class], &depot[class], MOVE);
 	*ret_context = pop(&mine[class]);
@@ -164,25 +174,27 @@ static int refill(struct list *mine, uint32_t class,
 
 int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context)
 {
-	struct list *mine = self.magazine;
+	struct list *mine = self.lists;
 	int ret, saved = errno;
 
 	if (orphaned)
 		return -ECHILD;
-	preempt_off();
 	if (!mine)
-		mine = new_magazine();
+		mine = new_lists();
 	ret = mine ? refill(mine, class, ret_context) : -ENOMEM;
-	preempt_on();
 	errno = saved;
 	return ret;
 }
 
 void pool_free_slow(struct deadline_context *context)
 {
-	struct list *mine = self.magazine;
+	struct list *mine = self.lists;
 	uint32_t class = context->class;
 
+	if (mine && mine[class].count < KEEP) {
+		push(&mine[class], context);
+		return;
+	}
 	mutex_lock(&mutex);
 	push(&depot[class], context);
 	if (mine)
@@ -200,6 +212,7 @@ void pool_forked(bool child)
 	if (child && pools) {
 		orphaned = true;
 		/* Nothing is made from what it holds. */
+		self.lists = NULL;
 		self.magazine = NULL;
 	}
 	mutex_unlock(&mutex);

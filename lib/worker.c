@@ -43,7 +43,7 @@ struct deadline_worker {
 	bool parked;
 };
 
-__thread struct preempt preempt;
+__thread struct self self = { .off = 1 };
 
 static bool must_stop(const struct deadline_worker *worker)
 {
@@ -70,10 +70,10 @@ void deadline_preempt_on(void)
 }
 
 /* What would have stopped it came while it was off. */
-void preempt_late(const struct deadline_worker *worker)
+void preempt_late(void)
 {
-	if (must_stop(worker))
-		stop(worker);
+	if (self.worker && must_stop(self.worker))
+		stop(self.worker);
 }
 
 /*
@@ -82,16 +82,16 @@ void preempt_late(const struct deadline_worker *worker)
  */
 static void on_signal(int signal)
 {
-	const struct deadline_worker *worker = preempt.worker;
+	const struct deadline_worker *worker = self.worker;
 	int saved = errno;
 
 	(void)signal;
-	if (!worker || preempt.off)
+	if (!worker || self.off)
 		return;
 	while (must_stop(worker)) {
-		preempt_count(1);
+		self.off++;
 		worker->preempt(worker->arg);
-		preempt_count(-1);
+		self.off--;
 	}
 	errno = saved;
 }
@@ -161,7 +161,7 @@ int deadline_worker_open(deadline_worker **ret_worker,
 		return -EINVAL;
 	if (checked.queue->orphan)
 		return -ECHILD;
-	if (preempt.worker)
+	if (self.worker)
 		return -EBUSY;
 	worker = calloc(1, sizeof(*worker));
 	ret = -ENOMEM;
@@ -178,8 +178,8 @@ int deadline_worker_open(deadline_worker **ret_worker,
 		free(worker);
 		return ret;
 	}
-	preempt_count(1);
-	preempt.worker = worker;
+	self.worker = worker;
+	pool_preempt(true);
 	*ret_worker = worker;
 	return 0;
 }
@@ -190,8 +190,8 @@ void deadline_worker_close(deadline_worker *worker)
 
 	if (!worker)
 		return;
-	preempt.worker = NULL;
-	preempt_count(-1);
+	self.worker = NULL;
+	pool_preempt(false);
 	deadline_slot_free(worker->slot);
 	deadline_queue_close(worker->queue);
 	close(worker->eventfd);
