@@ -26,10 +26,11 @@ lib_objects := $(patsubst lib/%.c,build/obj/lib/%.o,$(wildcard lib/*.c))
 lib_static := build/lib/libdeadline.a
 lib_shared := build/lib/libdeadline.so
 
-# A tool is a directory below tools/ with C files in it.
-tools := $(sort $(patsubst tools/%/,%,$(dir $(wildcard tools/*/*.c))))
-tool_objects := $(patsubst %.c,build/obj/%.o,$(wildcard tools/*/*.c))
-programs := $(tools:%=build/bin/%)
+# A program is a directory below tools/ or lib/examples/ with C files in it.
+program_sources := $(wildcard tools/*/*.c lib/examples/*/*.c)
+program_objects := $(program_sources:%.c=build/obj/%.o)
+programs := $(addprefix build/bin/,$(sort $(notdir \
+	$(patsubst %/,%,$(dir $(program_sources))))))
 
 all: $(lib_static) $(lib_shared) $(programs)
 
@@ -52,7 +53,7 @@ $(lib_shared).0: $(lib_objects) lib/deadline.map
 $(lib_shared): $(lib_shared).0
 	ln -sf $(notdir $<) $@
 
-build/obj/tools/%.o: tools/%.c
+$(program_objects): build/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -60,7 +61,7 @@ build/obj/tools/%.o: tools/%.c
 uring := $(shell pkg-config --libs liburing 2>/dev/null)
 
 .SECONDEXPANSION:
-$(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent),$(tool_objects)) $(lib_static)
+$(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent) build/obj/lib/examples/%/$$(percent),$(program_objects)) $(lib_static)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ -Wl,--as-needed $(uring)
 
@@ -139,7 +140,7 @@ clean:
 	rm -rf build
 	test ! -e $(KDIR) || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
 
--include $(lib_objects:.o=.d) $(tool_objects:.o=.d)
+-include $(lib_objects:.o=.d) $(program_objects:.o=.d)
 
 percent := %
 

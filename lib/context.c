@@ -196,8 +196,11 @@ void complete(struct deadline_context *node)
 	struct deadline_context *todo = NULL, *done = NULL, *busy = NULL, *next;
 	struct deadline_hook *hooks = NULL;
 
+	/* Or another task of this thread might await what we have begun. */
+	preempt_off();
 	if (!begin(node, &todo, &hooks)) {
 		await(node);
+		preempt_on();
 		return;
 	}
 	while ((next = todo)) {
@@ -221,6 +224,7 @@ void complete(struct deadline_context *node)
 		deadline_release(next);
 	}
 	completed(node);
+	preempt_on();
 	hooks_run(hooks);
 }
 
@@ -244,9 +248,9 @@ bool context_help(struct deadline_context *node, uint64_t now)
  * The free list for a deadline at @when. How far away that is need not be exact,
  * so the time is the one that this thread read last. What has passed is with never.
  */
-static inline uint32_t class_of(uint64_t when)
+static inline uint64_t class_of(uint64_t when)
 {
-	return 63 - __builtin_clzll((when - self.now) | 1);
+	return 63 ^ __builtin_clzll((when - self.now) | 1);
 }
 
 /* The parent node is over: so is what is made below it. */
@@ -299,7 +303,7 @@ static __attribute__((noinline)) int ring(struct deadline_context *node)
 	int ret = deadline_slot_ring_(context_slot(node), 0);
 
 	if (ret)
-		pool_free(node);
+		pool_free(node, self.magazine);
 	return ret;
 }
 
@@ -338,12 +342,17 @@ int make_node_slow(struct deadline_context *parent, uint32_t class,
 		   struct deadline_context **ret_context)
 {
 	struct deadline_context *node;
-	int ret = pool_alloc_slow(class, &node);
+	int ret;
 
-	if (ret)
-		return ret;
-	node->class = class;
-	return make_node(node, parent, when, cause, creator, ret_context);
+	preempt_off();
+	ret = pool_alloc_slow(class, &node);
+	if (!ret) {
+		node->class = class;
+		ret = make_node(node, parent, when, cause, creator,
+				ret_context);
+	}
+	preempt_on();
+	return ret;
 }
 
 static inline __attribute__((always_inline))
@@ -352,7 +361,7 @@ int new_node(struct deadline_context *parent, uint64_t when, uintptr_t cause,
 {
 	struct deadline_context *node;
 	struct list *mine = self.magazine;
-	uint32_t class;
+	uint64_t class;
 
 	if (parent->when <= when) {
 		when = parent->when;
@@ -376,8 +385,10 @@ int deadline_with_deadline(deadline_context *parent, uintptr_t cause,
 int deadline_with_timeout(deadline_context *parent, uintptr_t cause,
 			  deadline_context **ret_context, uint64_t ns)
 {
-	return new_node(parent, clock_in(ns), cause,
-			__builtin_return_address(0), ret_context);
+	uint64_t when = clock_in(ns);
+
+	return new_node(parent, when, cause, __builtin_return_address(0),
+			ret_context);
 }
 
 int deadline_with_cancel(deadline_context *parent,
@@ -490,10 +501,9 @@ static inline bool put(struct deadline_context *context)
 }
 
 /* Nobody has a reference any more. */
-static inline void finish(struct deadline_context *context)
+static inline void finish(struct deadline_context *context, struct list *mine)
 {
-	const struct deadline_slot *slot = context_slot(context);
-	struct deadline_context *up = context->parent->node;
+	struct deadline_context *up;
 
 	if (__builtin_expect(context->node != context, 0)) {
 		free(context);
@@ -503,20 +513,42 @@ static inline void finish(struct deadline_context *context)
 	if (__builtin_expect(state_of(context) != CONTEXT_BARE, 0))
 		clear_node(context);
 	/* The locks of an orphan may have been held when the process forked. */
-	if (up && slot->owner)
+	up = context->parent->node;
+	if (up && !context_orphan(context))
 		leave(context, up);
-	pool_free(context);
+	pool_free(context, mine);
+}
+
+static inline __attribute__((always_inline))
+void release(struct deadline_context *context, struct list *mine)
+{
+	struct deadline_context *parent;
+
+	while (put(context)) {
+		parent = context->parent;
+		finish(context, mine);
+		context = parent;
+	}
+}
+
+static __attribute__((noinline))
+void release_slow(struct deadline_context *context)
+{
+	preempt_off();
+	release(context, NULL);
+	preempt_on();
 }
 
 void deadline_release(deadline_context *context)
 {
-	struct deadline_context *parent;
+	struct list *mine = self.magazine;
 
-	while (context && put(context)) {
-		parent = context->parent;
-		finish(context);
-		context = parent;
-	}
+	if (!context)
+		return;
+	if (__builtin_expect(!mine, 0))
+		release_slow(context);
+	else
+		release(context, mine);
 }
 
 void deadline_release_at(deadline_context **context)

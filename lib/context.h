@@ -93,9 +93,6 @@ struct deadline_hook {
 	pthread_t runner;
 };
 
-#define HIDDEN_TLS	\
-	__attribute__((tls_model("initial-exec"), visibility("hidden")))
-
 /* pool.c: a list of free nodes */
 struct list {
 	struct deadline_context *top;
@@ -105,18 +102,6 @@ struct list {
 #define CLASSES		64
 /* How many of a class a thread keeps */
 #define KEEP		64
-
-/**
- * struct self - what each thread has
- * @magazine: its free nodes, CLASSES lists; NULL before the first
- * @now: what it last read from the clock
- */
-struct self {
-	struct list *magazine;
-	uint64_t now;
-};
-
-extern __thread struct self self HIDDEN_TLS;
 
 int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context);
 void pool_free_slow(struct deadline_context *context);
@@ -142,6 +127,7 @@ int dispatch_start(struct deadline_queue *queue);
 void lock_slow(uint32_t *lock);
 void unlock_slow(uint32_t *lock);
 
+/* To be held with signals off, if this thread has a worker */
 static inline void lock(uint32_t *lock)
 {
 	if (__atomic_fetch_or(lock, LOCK_HELD, __ATOMIC_ACQUIRE) & LOCK_HELD)
@@ -195,10 +181,10 @@ static inline struct deadline_context *pop(struct list *list)
 	return context;
 }
 
-static inline void pool_free(struct deadline_context *context)
+/* @mine: the magazine */
+static inline void pool_free(struct deadline_context *context,
+			     struct list *mine)
 {
-	struct list *mine = self.magazine;
-
 	if (mine && mine[context->class].count < KEEP)
 		push(&mine[context->class], context);
 	else

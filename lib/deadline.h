@@ -32,6 +32,7 @@ typedef struct deadline_queue deadline_queue;
 typedef struct deadline_slot deadline_slot;
 typedef struct deadline_context deadline_context;
 typedef struct deadline_hook deadline_hook;
+typedef struct deadline_worker deadline_worker;
 
 struct msghdr;
 struct pollfd;
@@ -473,6 +474,111 @@ int deadline_poll(deadline_context *context, struct pollfd *fds, unsigned long n
 		  uint64_t until);
 /** deadline_sleep() - until @until: 0, or why not */
 int deadline_sleep(deadline_context *context, uint64_t until);
+
+/*
+ * Workers: for a scheduler in user space, one for each thread that runs its tasks.
+ * One word says when a task shall yield, because its quantum ended or because
+ * another thread wants something. Timers are slots of a queue of the worker's; any
+ * thread may reap that, so the expiries of a worker that is stuck need not wait.
+ *
+ * A worker's thread loops so: deadline_worker_switch(), then look for what there is
+ * to do, and if there is nothing, deadline_worker_park().
+ */
+
+/**
+ * struct deadline_worker_options - what a worker is opened with
+ * @size: sizeof(struct deadline_worker_options), or 0 for the same. A larger one is
+ *	refused with -E2BIG unless what is unknown of it is zero.
+ * @queue: its timers; borrowed, it must outlive the worker
+ * @preempt: called in a handler of SIGURG, in the worker's thread, when the word is
+ *	over in code that allows it (deadline_preempt_on()). It must see to a
+ *	deadline_worker_switch(), and may switch to other stacks before it returns,
+ *	in the same thread; preemption is off until the tasks there turn it on. NULL:
+ *	no signals, tasks look at the word.
+ * @arg: for @preempt
+ */
+struct deadline_worker_options {
+	size_t size;
+	deadline_queue *queue;
+	void (*preempt)(void *arg);
+	void *arg;
+};
+
+/**
+ * deadline_worker_open() - make the calling thread a worker, with preemption off
+ *
+ * Its word is over until the first switch.
+ * Return: 0; -EINVAL without a queue; -E2BIG (see deadline_worker_options); -EBUSY
+ * if the thread is a worker already, or if the program has a handler of its own for
+ * SIGURG and @preempt is given; -ENOMEM, -ECHILD, and what deadline_queue_open()
+ * says.
+ */
+int deadline_worker_open(deadline_worker **ret_worker,
+			 const struct deadline_worker_options *options);
+
+/**
+ * deadline_worker_close() - the calling thread, whose worker it is, is none any more
+ *
+ * Nobody may request anything of it any more. NULL is fine.
+ */
+void deadline_worker_close(deadline_worker *worker);
+
+/**
+ * deadline_worker_word() - for deadline_over(): shall the task yield?
+ *
+ * Valid until the worker is closed. Hoist it out of loops, but not over a switch
+ * that may continue a task on another worker.
+ */
+const deadline_word *deadline_worker_word(const deadline_worker *worker);
+
+/**
+ * deadline_worker_switch() - the word runs again, until @quantum_end
+ * @quantum_end: ns; DEADLINE_NEVER before a park
+ *
+ * In the worker's thread, with preemption off. Look for what there is to do after
+ * it: it answers all requests made before. Needed only when the word is over: the
+ * next task may have the rest of the quantum, and then the clock is not read.
+ * No system call, unless the queue would look too late. Async-signal-safe.
+ * Return: 0; -ECHILD; what the doorbell says (then the word stays over).
+ */
+int deadline_worker_switch(deadline_worker *worker, uint64_t quantum_end);
+
+/**
+ * deadline_worker_request() - have the worker yield or end its park
+ *
+ * First store what it shall find. From any thread; async-signal-safe. A system call
+ * only if it is parked, or to be stopped by a signal.
+ * Return: 1; 0 if the word was over already; -ECHILD.
+ */
+int deadline_worker_request(deadline_worker *worker);
+
+/**
+ * deadline_worker_park() - sleep until a request or an expiry in the worker's queue
+ * @until: give up at this time
+ *
+ * In the worker's thread. What came since the last switch is not missed: then it
+ * returns at once. Return: 0, -ETIME, -EINTR, -ECHILD.
+ */
+int deadline_worker_park(deadline_worker *worker, uint64_t until);
+
+/**
+ * deadline_preempt_off() - from here on no signal stops the task
+ *
+ * Each needs one deadline_preempt_on(), in the thread that the task is in then. In
+ * between, call what takes locks or has to do with the thread: most of libc is
+ * such, malloc(3) above all. The library's own calls do it themselves, but those
+ * that block keep the whole worker. Async-signal-safe.
+ */
+void deadline_preempt_off(void);
+
+/**
+ * deadline_preempt_on() - undo it
+ *
+ * A task starts with preemption off: a call of this declares what follows
+ * preemptible. If the word is over by now, the task is stopped at once.
+ * Async-signal-safe.
+ */
+void deadline_preempt_on(void);
 
 /* For a variable: what it points to is released when it goes out of scope. */
 #define DEADLINE_AUTO __attribute__((__cleanup__(deadline_release_at)))

@@ -17,12 +17,12 @@ static struct deadline_queue *queues;
 static void prepare(void)
 {
 	pool_fork();
-	pthread_mutex_lock(&lock);
+	mutex_lock(&lock);
 }
 
 static void parent(void)
 {
-	pthread_mutex_unlock(&lock);
+	mutex_unlock(&lock);
 	pool_forked(false);
 }
 
@@ -44,7 +44,7 @@ static void child(void)
 		zero(queue->header, queue->shared_size);
 		zero(queue->status, queue->status_size);
 	}
-	pthread_mutex_unlock(&lock);
+	mutex_unlock(&lock);
 	pool_forked(true);
 }
 
@@ -56,19 +56,19 @@ static void install(void)
 void fork_enter(struct deadline_queue *queue)
 {
 	pthread_once(&once, install);
-	pthread_mutex_lock(&lock);
+	mutex_lock(&lock);
 	queue->next = queues;
 	queues = queue;
-	pthread_mutex_unlock(&lock);
+	mutex_unlock(&lock);
 }
 
 void fork_leave(struct deadline_queue *queue)
 {
 	struct deadline_queue **at = &queues;
 
-	pthread_mutex_lock(&lock);
+	mutex_lock(&lock);
 	while (*at != queue)
 		at = &(*at)->next;
 	*at = queue->next;
-	pthread_mutex_unlock(&lock);
+	mutex_unlock(&lock);
 }

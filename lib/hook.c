@@ -83,7 +83,7 @@ static void *own_executor(void *unused)
 	struct deadline_hook *hook;
 
 	(void)unused;
-	pthread_mutex_lock(&own.mutex);
+	mutex_lock(&own.mutex);
 	for (;;) {
 		hook = own.first;
 		if (!hook) {
@@ -93,9 +93,9 @@ static void *own_executor(void *unused)
 		own.first = hook->next;
 		if (!own.first)
 			own.last = &own.first;
-		pthread_mutex_unlock(&own.mutex);
+		mutex_unlock(&own.mutex);
 		run(hook);
-		pthread_mutex_lock(&own.mutex);
+		mutex_lock(&own.mutex);
 	}
 	return NULL;
 }
@@ -105,35 +105,35 @@ static int start_own(void)
 {
 	int ret = 0;
 
-	pthread_mutex_lock(&own.mutex);
+	mutex_lock(&own.mutex);
 	if (!own.started) {
 		ret = start_thread(own_executor, NULL);
 		own.started = !ret;
 	}
-	pthread_mutex_unlock(&own.mutex);
+	mutex_unlock(&own.mutex);
 	return ret;
 }
 
 static void submit_own(struct deadline_hook *hook)
 {
-	pthread_mutex_lock(&own.mutex);
+	mutex_lock(&own.mutex);
 	hook->next = NULL;
 	*own.last = hook;
 	own.last = &hook->next;
 	pthread_cond_signal(&own.more);
-	pthread_mutex_unlock(&own.mutex);
+	mutex_unlock(&own.mutex);
 }
 
 int deadline_set_executor(int (*submit)(void (*fn)(void *arg), void *arg))
 {
 	int ret = 0;
 
-	pthread_mutex_lock(&own.mutex);
+	mutex_lock(&own.mutex);
 	if (own.started)
 		ret = -EBUSY;
 	else
 		executor = submit;
-	pthread_mutex_unlock(&own.mutex);
+	mutex_unlock(&own.mutex);
 	return ret;
 }
 
@@ -173,6 +173,7 @@ bool hook_link(struct deadline_hook *hook)
 	struct deadline_context *node = hook->node;
 	bool open;
 
+	preempt_off();
 	lock(&node->lock);
 	open = context_opens(node);
 	if (open) {
@@ -183,6 +184,7 @@ bool hook_link(struct deadline_hook *hook)
 		node->hooks = hook;
 	}
 	unlock(&node->lock);
+	preempt_on();
 	return open;
 }
 
@@ -191,6 +193,7 @@ bool hook_unlink(struct deadline_hook *hook)
 {
 	bool linked;
 
+	preempt_off();
 	lock(&hook->node->lock);
 	linked = hook->back;
 	if (linked) {
@@ -200,6 +203,7 @@ bool hook_unlink(struct deadline_hook *hook)
 		hook->back = NULL;
 	}
 	unlock(&hook->node->lock);
+	preempt_on();
 	return linked;
 }
 
@@ -330,6 +334,7 @@ int deadline_done_fd(deadline_context *context)
 	ret = pool_dispatch(node);
 	if (ret)
 		return ret;
+	preempt_off();
 	lock(&node->lock);
 	fd = node->done_fd - 1;
 	if (fd < 0) {
@@ -342,6 +347,7 @@ int deadline_done_fd(deadline_context *context)
 			write_eventfd(fd);
 	}
 	unlock(&node->lock);
+	preempt_on();
 	if (context_over(node))
 		context_complete(node);
 	errno = saved;

@@ -3,6 +3,7 @@
 #ifndef DEADLINE_INTERNAL_H
 #define DEADLINE_INTERNAL_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +20,7 @@
  * @ring: look at these slots now; how many were served, or -errno. Keeps errno.
  * @watch: from now on @fd is readable while the ring is not empty; may be NULL
  * @drained: somebody found the ring empty; may be NULL
+ * @signal: slots flagged SIGNAL send SIGURG to this thread; 0 or -errno
  */
 struct backend {
 	int id;
@@ -28,6 +30,7 @@ struct backend {
 		    unsigned int n);
 	void (*watch)(struct deadline_queue *queue);
 	void (*drained)(struct deadline_queue *queue);
+	int (*signal)(struct deadline_queue *queue, pid_t thread);
 };
 
 extern const struct backend backend_kernel;
@@ -79,6 +82,66 @@ struct deadline_queue {
 	struct deadline_queue *next;
 };
 
+/* queue.c */
+int take_options(void *to, size_t known, const void *from, size_t size);
+int queue_sleep(struct deadline_queue *queue, struct pollfd *fds, nfds_t n,
+		uint64_t until);
+
+#define HIDDEN_TLS	\
+	__attribute__((tls_model("initial-exec"), visibility("hidden")))
+
+/**
+ * struct self - what each thread has
+ * @lists: its free contexts, one for each class; NULL before the first
+ * @magazine: the same for the short ways, which hold no signal off; NULL if a
+ *	signal may stop this thread
+ * @now: what it last read from the clock
+ * @off: while this is not 0, no signal stops it; 1 at first
+ * @worker: whose callback stops it; NULL for most threads
+ */
+struct self {
+	struct list *lists;
+	struct list *magazine;
+	uint64_t now;
+	unsigned int off;
+	const struct deadline_worker *worker;
+};
+
+/* worker.c */
+extern __thread struct self self HIDDEN_TLS;
+void preempt_late(void);
+
+/*
+ * Around what a task must not be stopped in, or another task of its thread could
+ * wait for it for ever: locks held, what belongs to the thread. The handler of this
+ * thread looks at it; whatever is between stays there.
+ */
+static inline void preempt_off(void)
+{
+	self.off++;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void preempt_on(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (__builtin_expect(!--self.off, 0))
+		preempt_late();
+}
+
+/* A mutex of the library's */
+static inline void mutex_lock(pthread_mutex_t *mutex)
+{
+	preempt_off();
+	pthread_mutex_lock(mutex);
+}
+
+static inline void mutex_unlock(pthread_mutex_t *mutex)
+{
+	pthread_mutex_unlock(mutex);
+	preempt_on();
+}
+
 /* fork.c */
 void fork_enter(struct deadline_queue *queue);
 void fork_leave(struct deadline_queue *queue);
@@ -86,6 +149,8 @@ void fork_leave(struct deadline_queue *queue);
 /* pool.c: around a fork */
 void pool_fork(void);
 void pool_forked(bool child);
+/* and for a worker */
+void pool_preempt(bool on);
 
 static inline struct deadline_queue *slot_queue(const deadline_slot *slot)
 {

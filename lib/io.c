@@ -86,21 +86,17 @@ static int limits(deadline_context *context, uint64_t until)
  * Sleep until one of @fds[0..n-1] is ready; @fds has room for one more. Returns how
  * many are, or why not.
  */
-static int wait_for(deadline_context *context, struct pollfd *fds, nfds_t n,
-		    uint64_t until)
+static int wait_by(int eventfd, deadline_context *context, struct pollfd *fds,
+		   nfds_t n, uint64_t until)
 {
 	uint64_t when = until < context->when ? until : context->when;
-	struct deadline_hook hook = { .node = context->node };
+	struct deadline_hook hook = {
+		.node = context->node,
+		.eventfd = eventfd,
+	};
 	uint64_t sum;
 	int ret;
 
-	if (!hook.node) {
-		ret = poll_until(fds, n, when);
-		return ret ? ret : -ETIMEDOUT;
-	}
-	hook.eventfd = thread_eventfd();
-	if (hook.eventfd < 0)
-		return hook.eventfd;
 	fds[n].fd = hook.eventfd;
 	fds[n].events = POLLIN;
 	fds[n].revents = 0;
@@ -119,6 +115,24 @@ static int wait_for(deadline_context *context, struct pollfd *fds, nfds_t n,
 	if (!hook_unlink(&hook) &&
 	    read(hook.eventfd, &sum, sizeof(sum)) < 0 && errno != EAGAIN)
 		abort();
+	return ret;
+}
+
+static int wait_for(deadline_context *context, struct pollfd *fds, nfds_t n,
+		    uint64_t until)
+{
+	int ret;
+
+	if (!context->node) {
+		ret = poll_until(fds, n, until);
+		return ret ? ret : -ETIMEDOUT;
+	}
+	/* The eventfd is the thread's: no other task of it may sleep meanwhile. */
+	preempt_off();
+	ret = thread_eventfd();
+	if (ret >= 0)
+		ret = wait_by(ret, context, fds, n, until);
+	preempt_on();
 	return ret;
 }
 

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -15,7 +16,7 @@ static int kernel_open(struct deadline_queue *queue, uint32_t slots)
 		.slots = slots,
 		.clock = CLOCK_MONOTONIC,
 		.features = DEADLINE_FEATURE_WORD | DEADLINE_FEATURE_SLACK |
-			    DEADLINE_FEATURE_PERIODIC,
+			    DEADLINE_FEATURE_PERIODIC | DEADLINE_FEATURE_SIGNAL,
 	};
 	void *shared, *status;
 	int fd, ret;
@@ -87,9 +88,21 @@ static int kernel_ring(struct deadline_queue *queue, const uint32_t *slots,
 	return ret;
 }
 
+static int kernel_signal(struct deadline_queue *queue, pid_t thread)
+{
+	struct f_owner_ex owner = { .type = F_OWNER_TID, .pid = thread };
+
+	if (fcntl(queue->fd, F_SETOWN_EX, &owner) ||
+	    fcntl(queue->fd, F_SETSIG, SIGURG) ||
+	    fcntl(queue->fd, F_SETFL, O_ASYNC))
+		return -errno;
+	return 0;
+}
+
 const struct backend backend_kernel = {
 	.id	= DEADLINE_BACKEND_KERNEL,
 	.open	= kernel_open,
 	.close	= kernel_close,
 	.ring	= kernel_ring,
+	.signal	= kernel_signal,
 };

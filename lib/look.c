@@ -3,7 +3,11 @@
  * The look of the thread backend: kmod/expire.c and __dln_post() line by line,
  * over a binary heap in place of the tree. There stand the diagrams too.
  */
+#define _GNU_SOURCE
 #include <limits.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include "thread.h"
 
 static void put(struct server *server, uint32_t place, uint32_t index)
@@ -219,6 +223,10 @@ void look_at(struct server *server, uint32_t index, uint64_t now)
 		if (expire(server, index, word, now)) {
 			count(&queue->status->expired);
 			post(server, index);
+			if (__atomic_load_n(&slot->flags, __ATOMIC_RELAXED) &
+			    DEADLINE_SLOT_SIGNAL)
+				syscall(SYS_tgkill, getpid(),
+					server->signalled, SIGURG);
 			return;
 		}
 	} while (--tries);

@@ -41,7 +41,6 @@ static bool orphaned;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
-__thread struct self self;
 
 static void move(struct list *to, struct list *from, uint32_t n)
 {
@@ -54,11 +53,12 @@ static void thread_ends(void *arg)
 	struct list *mine = arg;
 	unsigned int class;
 
-	pthread_mutex_lock(&mutex);
+	mutex_lock(&mutex);
 	for (class = 0; class < CLASSES; class++)
 		move(&depot[class], &mine[class], UINT32_MAX);
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 	free(mine);
+	self.lists = NULL;
 	self.magazine = NULL;
 }
 
@@ -68,13 +68,20 @@ static void make_key(void)
 		abort();
 }
 
-static struct list *new_magazine(void)
+static struct list *new_lists(void)
 {
 	pthread_once(&once, make_key);
-	self.magazine = calloc(CLASSES, sizeof(*self.magazine));
-	if (self.magazine)
-		pthread_setspecific(key, self.magazine);
-	return self.magazine;
+	self.lists = calloc(CLASSES, sizeof(*self.lists));
+	if (self.lists)
+		pthread_setspecific(key, self.lists);
+	pool_preempt(self.worker);
+	return self.lists;
+}
+
+/* May a signal stop this thread from now on? */
+void pool_preempt(bool on)
+{
+	self.magazine = on ? NULL : self.lists;
 }
 
 /* Under @mutex */
@@ -145,7 +152,10 @@ static int refill(struct list *mine, uint32_t class,
 	unsigned int other;
 	int ret = 0;
 
-	pthread_mutex_lock(&mutex);
+	*ret_context = pop(&mine[class]);
+	if (*ret_context)
+		return 0;
+	mutex_lock(&mutex);
 	move(&mine[class], &depot[class], MOVE);
 	*ret_context = pop(&mine[class]);
 	if (!*ret_context) {
@@ -158,19 +168,19 @@ static int refill(struct list *mine, uint32_t class,
 				ret = 0;
 		}
 	}
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 	return ret;
 }
 
 int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context)
 {
-	struct list *mine = self.magazine;
+	struct list *mine = self.lists;
 	int ret, saved = errno;
 
 	if (orphaned)
 		return -ECHILD;
 	if (!mine)
-		mine = new_magazine();
+		mine = new_lists();
 	ret = mine ? refill(mine, class, ret_context) : -ENOMEM;
 	errno = saved;
 	return ret;
@@ -178,19 +188,23 @@ int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context)
 
 void pool_free_slow(struct deadline_context *context)
 {
-	struct list *mine = self.magazine;
+	struct list *mine = self.lists;
 	uint32_t class = context->class;
 
-	pthread_mutex_lock(&mutex);
+	if (mine && mine[class].count < KEEP) {
+		push(&mine[class], context);
+		return;
+	}
+	mutex_lock(&mutex);
 	push(&depot[class], context);
 	if (mine)
 		move(&depot[class], &mine[class], MOVE);
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 }
 
 void pool_fork(void)
 {
-	pthread_mutex_lock(&mutex);
+	mutex_lock(&mutex);
 }
 
 void pool_forked(bool child)
@@ -198,9 +212,10 @@ void pool_forked(bool child)
 	if (child && pools) {
 		orphaned = true;
 		/* Nothing is made from what it holds. */
+		self.lists = NULL;
 		self.magazine = NULL;
 	}
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 }
 
 /* Contexts of this queue have hooks: have its expiries seen. */
@@ -209,7 +224,7 @@ int pool_dispatch(const struct deadline_context *context)
 	struct pool *pool;
 	int ret = 0;
 
-	pthread_mutex_lock(&mutex);
+	mutex_lock(&mutex);
 	for (pool = pools; pool; pool = pool->older) {
 		if (context >= pool->contexts &&
 		    context < pool->contexts + pool->used)
@@ -219,7 +234,7 @@ int pool_dispatch(const struct deadline_context *context)
 		ret = dispatch_start(pool->queue);
 		pool->dispatched = !ret;
 	}
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 	return ret;
 }
 
@@ -235,7 +250,7 @@ static __attribute__((destructor)) void report_leaks(void)
 
 	if (!wanted || strcmp(wanted, "leaks") != 0 || orphaned)
 		return;
-	pthread_mutex_lock(&mutex);
+	mutex_lock(&mutex);
 	for (pool = pools; pool; pool = pool->older) {
 		for (i = 0; i < pool->used; i++) {
 			if (__atomic_load_n(&pool->contexts[i].refs,
@@ -244,5 +259,5 @@ static __attribute__((destructor)) void report_leaks(void)
 					pool->contexts[i].creator);
 		}
 	}
-	pthread_mutex_unlock(&mutex);
+	mutex_unlock(&mutex);
 }

@@ -2,7 +2,6 @@
 /* Queues: open, close, reap, wait. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,23 +11,36 @@
 /* Hints taken from the ring with one swap of head */
 #define REAP_BATCH	64
 
+/*
+ * Options of @size bytes, 0 = as many as are known, of a program that may be older
+ * or newer than we are
+ */
+int take_options(void *to, size_t known, const void *from, size_t size)
+{
+	const unsigned char *bytes = from;
+	size_t i;
+
+	memset(to, 0, known);
+	for (i = known; i < size; i++) {
+		if (bytes[i])
+			return -E2BIG;
+	}
+	memcpy(to, from, size && size < known ? size : known);
+	return 0;
+}
+
 static int check_options(struct deadline_options *to,
 			 const struct deadline_options *from)
 {
-	const unsigned char *bytes = (const unsigned char *)from;
+	const struct deadline_options none = { .size = 0 };
 	const char *wanted = secure_getenv("DEADLINE_BACKEND");
-	size_t i;
+	int ret;
 
-	memset(to, 0, sizeof(*to));
-	if (from) {
-		size_t size = from->size ? from->size : sizeof(*from);
-
-		for (i = sizeof(*to); i < size; i++) {
-			if (bytes[i])
-				return -E2BIG;
-		}
-		memcpy(to, from, size < sizeof(*to) ? size : sizeof(*to));
-	}
+	if (!from)
+		from = &none;
+	ret = take_options(to, sizeof(*to), from, from->size);
+	if (ret)
+		return ret;
 	if (!to->slots)
 		to->slots = SLOTS_DEFAULT;
 	if (to->slots > DEADLINE_SLOTS_MAX ||
@@ -206,34 +218,44 @@ int deadline_queue_reap(deadline_queue *queue, struct deadline_record *records,
 	return done;
 }
 
+/*
+ * poll(2) for @fds, of which the first is the queue's: 1 something came, which may
+ * be nothing; 0 an expiry waits to be reaped; -ETIME, -EINTR. Changes errno.
+ */
+int queue_sleep(struct deadline_queue *queue, struct pollfd *fds, nfds_t n,
+		uint64_t until)
+{
+	struct timespec left, *timeout = NULL;
+	uint64_t now;
+
+	if (fds->fd < 0)
+		return fds->fd;
+	if (deadline_queue_pending(queue))
+		return 0;
+	/* Who reaped no more than there was did not look again. */
+	if (queue->backend->drained)
+		queue->backend->drained(queue);
+	if (until != DEADLINE_NEVER) {
+		now = deadline_now();
+		if (now >= until)
+			return -ETIME;
+		left.tv_sec = (until - now) / 1000000000;
+		left.tv_nsec = (until - now) % 1000000000;
+		timeout = &left;
+	}
+	return ppoll(fds, n, timeout, NULL) < 0 ? -errno : 1;
+}
+
 int deadline_queue_wait(deadline_queue *queue, uint64_t until)
 {
 	struct pollfd pollfd = { .events = POLLIN };
-	struct timespec left, *timeout;
 	int ret, saved = errno;
-	uint64_t now;
 
 	pollfd.fd = deadline_queue_fd(queue);
-	if (pollfd.fd < 0)
-		return pollfd.fd;
 	do {
-		if (deadline_queue_pending(queue))
-			return 0;
-		/* Who reaped no more than there was did not look again. */
-		if (queue->backend->drained)
-			queue->backend->drained(queue);
-		timeout = NULL;
-		if (until != DEADLINE_NEVER) {
-			now = deadline_now();
-			if (now >= until)
-				return -ETIME;
-			left.tv_sec = (until - now) / 1000000000;
-			left.tv_nsec = (until - now) % 1000000000;
-			timeout = &left;
-		}
-		ret = ppoll(&pollfd, 1, timeout, NULL) < 0 ? -errno : 0;
-		errno = saved;
-	} while (!ret);
+		ret = queue_sleep(queue, &pollfd, 1, until);
+	} while (ret > 0);
+	errno = saved;
 	return ret;
 }
 
@@ -257,10 +279,10 @@ int deadline_queue_stats(deadline_queue *queue,
 	ret_stats->full = get(&status->full);
 	ret_stats->doorbells = get(&status->doorbells);
 	ret_stats->longest_ns = get(&status->longest);
-	pthread_mutex_lock(&queue->lock);
+	mutex_lock(&queue->lock);
 	ret_stats->slots = queue->count;
 	ret_stats->allocated = queue->allocated;
-	pthread_mutex_unlock(&queue->lock);
+	mutex_unlock(&queue->lock);
 	ret_stats->memory = queue->shared_size + queue->status_size;
 	return 0;
 }

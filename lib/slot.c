@@ -166,7 +166,7 @@ int deadline_slot_alloc(deadline_queue *queue, uint64_t user_data,
 
 	if (queue->orphan)
 		return -ECHILD;
-	pthread_mutex_lock(&queue->lock);
+	mutex_lock(&queue->lock);
 	if (queue->free) {
 		slot = queue->free;
 		queue->free = (deadline_slot *)(uintptr_t)slot->user_data;
@@ -175,7 +175,7 @@ int deadline_slot_alloc(deadline_queue *queue, uint64_t user_data,
 	}
 	if (slot)
 		queue->allocated++;
-	pthread_mutex_unlock(&queue->lock);
+	mutex_unlock(&queue->lock);
 	if (!slot)
 		return -ENOSPC;
 	slot->owner = (uintptr_t)queue;
@@ -200,10 +200,10 @@ void deadline_slot_free(deadline_slot *slot)
 	slot->owner = 0;
 	__atomic_store_n(&slot->slack, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->flags, 0, __ATOMIC_RELAXED);
-	pthread_mutex_lock(&queue->lock);
+	mutex_lock(&queue->lock);
 	__atomic_store_n(&slot->user_data, (uintptr_t)queue->free,
 			 __ATOMIC_RELAXED);
 	queue->free = slot;
 	queue->allocated--;
-	pthread_mutex_unlock(&queue->lock);
+	mutex_unlock(&queue->lock);
 }

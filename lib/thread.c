@@ -290,6 +290,13 @@ static void thread_drained(struct deadline_queue *queue)
 		raise_fd(server);
 }
 
+/* Before any slot of the queue is armed */
+static int thread_signal(struct deadline_queue *queue, pid_t thread)
+{
+	queue->server->signalled = thread;
+	return 0;
+}
+
 const struct backend backend_thread = {
 	.id		= DEADLINE_BACKEND_THREAD,
 	.open		= thread_open,
@@ -297,4 +304,5 @@ const struct backend backend_thread = {
 	.ring		= thread_ring,
 	.watch		= thread_watch,
 	.drained	= thread_drained,
+	.signal		= thread_signal,
 };

@@ -37,6 +37,7 @@ struct node {
  * @stop: the queue is being closed
  * @watched: somebody looks at the eventfd
  * @raised: the eventfd may be readable; swapped by all
+ * @signalled: the thread to which slots flagged SIGNAL send SIGURG
  * @thread: the thread
  */
 struct server {
@@ -50,6 +51,7 @@ struct server {
 	bool stop;
 	bool watched;
 	bool raised;
+	pid_t signalled;
 	pthread_t thread;
 };
 

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The scheduler. Each worker has a queue of deadlines, whose expiries go to its run
+ * queue, and what leaves a fiber is done on the worker's own stack, when the fiber's
+ * is at rest: only then may another thread go on with it.
+ *
+ * All of this runs with preemption off. A fiber that a signal stopped goes on in its
+ * own thread only, and others may be taken by any worker that has nothing to do; so
+ * may the expiries of a worker that does not come to reap them.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include "fibers.h"
+
+#define STACK_SIZE	(64 << 10)
+/* What is left of a quantum for the signal and the switches */
+#define MARGIN		50000
+#define REAP		64
+
+/* Why a fiber left its worker */
+enum leave {
+	LEAVE_END,
+	LEAVE_YIELD,
+	LEAVE_STOPPED,
+	LEAVE_SLEEP,
+	LEAVE_WAIT,
+};
+
+struct fiber {
+	ucontext_t context;
+	struct fiber *next;
+	struct fiber_group *group;
+	void (*fn)(void *arg);
+	void *arg;
+	void *stack;
+	/* Of LEAVE_SLEEP */
+	deadline_slot *slot;
+	uint64_t until;
+	int ret;
+};
+
+struct list {
+	struct fiber *first;
+	struct fiber *last;
+};
+
+/*
+ * @lock is for @due and @ready; @due come first: their time has come. @pinned were
+ * stopped by a signal, and are the thread's alone, like all below it.
+ */
+struct worker {
+	pthread_t thread;
+	deadline_queue *queue;
+	deadline_worker *hooks;
+	pthread_mutex_t lock;
+	struct list due;
+	struct list ready;
+	bool idle;
+	struct list pinned;
+	bool pinned_next;
+	ucontext_t context;
+	struct fiber *current;
+	enum leave leave;
+	int error;
+};
+
+static struct {
+	struct worker *workers;
+	unsigned int count;
+	uint64_t quantum;
+	bool preempt;
+	unsigned long fibers;
+	pthread_mutex_t groups;
+	pthread_barrier_t opened;
+	pthread_barrier_t done;
+} all = { .groups = PTHREAD_MUTEX_INITIALIZER };
+
+static __thread struct worker *self;
+
+/* Out of line: a fiber may go on in another thread, whose variable is another. */
+static __attribute__((noinline)) struct worker *this_worker(void)
+{
+	__asm__ volatile("");
+	return self;
+}
+
+static void append(struct list *list, struct fiber *fiber)
+{
+	fiber->next = NULL;
+	if (list->first)
+		list->last->next = fiber;
+	else
+		list->first = fiber;
+	list->last = fiber;
+}
+
+static struct fiber *take(struct list *list)
+{
+	struct fiber *fiber = list->first;
+
+	if (fiber)
+		list->first = fiber->next;
+	return fiber;
+}
+
+static struct fiber *take_shared(struct worker *worker)
+{
+	struct fiber *fiber;
+
+	pthread_mutex_lock(&worker->lock);
+	fiber = take(&worker->due);
+	if (!fiber)
+		fiber = take(&worker->ready);
+	pthread_mutex_unlock(&worker->lock);
+	return fiber;
+}
+
+static bool is_idle(struct worker *worker)
+{
+	return __atomic_load_n(&worker->idle, __ATOMIC_SEQ_CST);
+}
+
+/* There is more to do than @worker can do at once. */
+static void ask_for_help(struct worker *worker)
+{
+	unsigned int i;
+
+	for (i = 0; i < all.count; i++) {
+		if (&all.workers[i] != worker && is_idle(&all.workers[i])) {
+			deadline_worker_request(all.workers[i].hooks);
+			return;
+		}
+	}
+}
+
+static void make_ready(struct worker *worker, struct fiber *fiber, bool due)
+{
+	pthread_mutex_lock(&worker->lock);
+	append(due ? &worker->due : &worker->ready, fiber);
+	pthread_mutex_unlock(&worker->lock);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	ask_for_help(worker);
+}
+
+/* The fibers whose time has come in the queue of @from, to our own run queue */
+static void reap(struct worker *worker, struct worker *from)
+{
+	struct deadline_record records[REAP];
+	int i, n;
+
+	while (deadline_queue_pending(from->queue)) {
+		n = deadline_queue_reap(from->queue, records, REAP);
+		for (i = 0; i < n; i++)
+			make_ready(worker, (void *)(uintptr_t)
+				   records[i].user_data, true);
+	}
+}
+
+/* A worker whose word is over should have come here. */
+static void reap_stuck(struct worker *worker)
+{
+	struct worker *other;
+
+	for (other = all.workers; other < all.workers + all.count; other++) {
+		if (other != worker && deadline_queue_pending(other->queue) &&
+		    deadline_over(deadline_worker_word(other->hooks)))
+			reap(worker, other);
+	}
+}
+
+static struct fiber *next_fiber(struct worker *worker)
+{
+	struct fiber *fiber = NULL;
+	unsigned int i;
+
+	reap(worker, worker);
+	reap_stuck(worker);
+	worker->pinned_next = !worker->pinned_next;
+	if (worker->pinned_next && !worker->due.first)
+		fiber = take(&worker->pinned);
+	if (!fiber)
+		fiber = take_shared(worker);
+	if (!fiber)
+		fiber = take(&worker->pinned);
+	for (i = 0; !fiber && i < all.count; i++)
+		fiber = take_shared(&all.workers[i]);
+	return fiber;
+}
+
+static void end_fiber(struct fiber *fiber)
+{
+	struct fiber_group *group = fiber->group;
+	struct fiber *waiter = NULL;
+	unsigned int i;
+
+	if (group) {
+		pthread_mutex_lock(&all.groups);
+		if (!--group->left)
+			waiter = group->waiter;
+		pthread_mutex_unlock(&all.groups);
+		if (waiter)
+			make_ready(self, waiter, false);
+	}
+	munmap(fiber->stack, STACK_SIZE);
+	free(fiber);
+	if (__atomic_sub_fetch(&all.fibers, 1, __ATOMIC_SEQ_CST))
+		return;
+	for (i = 0; i < all.count; i++)
+		deadline_worker_request(all.workers[i].hooks);
+}
+
+static void start_sleep(struct worker *worker, struct fiber *fiber)
+{
+	fiber->ret = deadline_slot_arm(fiber->slot, 0, fiber->until);
+	if (fiber->ret)
+		make_ready(worker, fiber, false);
+}
+
+static void start_wait(struct worker *worker, struct fiber *fiber)
+{
+	struct fiber_group *group = fiber->arg;
+	bool over;
+
+	pthread_mutex_lock(&all.groups);
+	over = !group->left;
+	if (!over)
+		group->waiter = fiber;
+	pthread_mutex_unlock(&all.groups);
+	if (over)
+		make_ready(worker, fiber, false);
+}
+
+static void run(struct worker *worker, struct fiber *fiber)
+{
+	worker->current = fiber;
+	swapcontext(&worker->context, &fiber->context);
+	switch (worker->leave) {
+	case LEAVE_END:
+		end_fiber(fiber);
+		break;
+	case LEAVE_YIELD:
+		make_ready(worker, fiber, false);
+		break;
+	case LEAVE_STOPPED:
+		append(&worker->pinned, fiber);
+		break;
+	case LEAVE_SLEEP:
+		start_sleep(worker, fiber);
+		break;
+	case LEAVE_WAIT:
+		start_wait(worker, fiber);
+		break;
+	}
+}
+
+/* Idle first, then look once more: who makes something ready does the opposite. */
+static void idle(struct worker *worker)
+{
+	struct fiber *fiber;
+
+	deadline_worker_switch(worker->hooks, DEADLINE_NEVER);
+	__atomic_store_n(&worker->idle, true, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	fiber = next_fiber(worker);
+	if (!fiber && __atomic_load_n(&all.fibers, __ATOMIC_SEQ_CST))
+		/* Somebody must see it when another worker gets stuck. */
+		deadline_worker_park(worker->hooks,
+				     all.count > 1 ? deadline_in(all.quantum) :
+				     DEADLINE_NEVER);
+	__atomic_store_n(&worker->idle, false, __ATOMIC_SEQ_CST);
+	deadline_worker_switch(worker->hooks, deadline_in(all.quantum -
+							  MARGIN));
+	if (fiber)
+		run(worker, fiber);
+}
+
+static void schedule(struct worker *worker)
+{
+	const deadline_word *word = deadline_worker_word(worker->hooks);
+	struct fiber *fiber;
+
+	while (__atomic_load_n(&all.fibers, __ATOMIC_SEQ_CST)) {
+		if (deadline_over(word))
+			deadline_worker_switch(worker->hooks,
+					       deadline_in(all.quantum -
+							   MARGIN));
+		fiber = next_fiber(worker);
+		if (fiber)
+			run(worker, fiber);
+		else
+			idle(worker);
+	}
+}
+
+static void leave(enum leave why)
+{
+	struct worker *worker = this_worker();
+
+	worker->leave = why;
+	swapcontext(&worker->current->context, &worker->context);
+}
+
+static void leave_safely(enum leave why)
+{
+	deadline_preempt_off();
+	leave(why);
+	deadline_preempt_on();
+}
+
+static void stopped(void *unused)
+{
+	(void)unused;
+	leave(LEAVE_STOPPED);
+}
+
+static void *work(void *arg)
+{
+	struct worker *worker = arg;
+	struct deadline_worker_options options = {
+		.queue = worker->queue,
+		.preempt = all.preempt ? stopped : NULL,
+	};
+
+	self = worker;
+	worker->error = deadline_worker_open(&worker->hooks, &options);
+	if (worker->error)
+		abort();
+	pthread_barrier_wait(&all.opened);
+	schedule(worker);
+	/* Others may be asking it until all have come here. */
+	pthread_barrier_wait(&all.done);
+	deadline_worker_close(worker->hooks);
+	return NULL;
+}
+
+static void begin(void)
+{
+	struct fiber *fiber = this_worker()->current;
+
+	deadline_preempt_on();
+	fiber->fn(fiber->arg);
+	deadline_preempt_off();
+	leave(LEAVE_END);
+}
+
+static void make_context(struct fiber *fiber)
+{
+	getcontext(&fiber->context);
+	fiber->context.uc_stack.ss_sp = fiber->stack;
+	fiber->context.uc_stack.ss_size = STACK_SIZE;
+	makecontext(&fiber->context, begin, 0);
+}
+
+static struct fiber *new_fiber(struct fiber_group *group,
+			       void (*fn)(void *arg), void *arg)
+{
+	struct fiber *fiber = calloc(1, sizeof(*fiber));
+
+	if (!fiber)
+		return NULL;
+	fiber->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (fiber->stack == MAP_FAILED) {
+		free(fiber);
+		return NULL;
+	}
+	make_context(fiber);
+	fiber->group = group;
+	fiber->fn = fn;
+	fiber->arg = arg;
+	return fiber;
+}
+
+int fiber_spawn(struct fiber_group *group, void (*fn)(void *arg), void *arg)
+{
+	struct fiber *fiber = new_fiber(group, fn, arg);
+
+	if (!fiber)
+		return -ENOMEM;
+	__atomic_add_fetch(&all.fibers, 1, __ATOMIC_SEQ_CST);
+	if (group) {
+		pthread_mutex_lock(&all.groups);
+		group->left++;
+		pthread_mutex_unlock(&all.groups);
+	}
+	make_ready(this_worker(), fiber, false);
+	return 0;
+}
+
+void fiber_yield(void)
+{
+	leave_safely(LEAVE_YIELD);
+}
+
+void fiber_check(void)
+{
+	if (deadline_over(deadline_worker_word(this_worker()->hooks)))
+		fiber_yield();
+}
+
+int fiber_sleep(uint64_t until)
+{
+	struct worker *worker;
+	struct fiber *fiber;
+	int ret;
+
+	deadline_preempt_off();
+	worker = this_worker();
+	fiber = worker->current;
+	fiber->until = until;
+	ret = deadline_slot_alloc(worker->queue, (uintptr_t)fiber,
+				  &fiber->slot);
+	if (!ret) {
+		leave(LEAVE_SLEEP);
+		ret = fiber->ret;
+		deadline_slot_free(fiber->slot);
+	}
+	deadline_preempt_on();
+	return ret;
+}
+
+void fiber_wait(struct fiber_group *group)
+{
+	deadline_preempt_off();
+	this_worker()->current->arg = group;
+	leave(LEAVE_WAIT);
+	deadline_preempt_on();
+}
+
+static int open_workers(struct worker *workers, unsigned int count)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < count; i++) {
+		pthread_mutex_init(&workers[i].lock, NULL);
+		ret = deadline_queue_open(&workers[i].queue, NULL);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int fibers_run(unsigned int workers, uint64_t quantum, bool preempt,
+	       void (*fn)(void *arg), void *arg)
+{
+	struct fiber *first = new_fiber(NULL, fn, arg);
+	unsigned int i;
+	int ret;
+
+	all.workers = calloc(workers, sizeof(*all.workers));
+	if (!first || !all.workers)
+		return -ENOMEM;
+	all.count = workers;
+	all.quantum = quantum;
+	all.preempt = preempt;
+	all.fibers = 1;
+	ret = open_workers(all.workers, workers);
+	if (ret)
+		return ret;
+	append(&all.workers[0].ready, first);
+	pthread_barrier_init(&all.opened, NULL, workers);
+	pthread_barrier_init(&all.done, NULL, workers);
+	for (i = 0; i < workers; i++) {
+		ret = pthread_create(&all.workers[i].thread, NULL, work,
+				     &all.workers[i]);
+		if (ret)
+			abort();
+	}
+	for (i = 0; i < workers; i++) {
+		pthread_join(all.workers[i].thread, NULL);
+		deadline_queue_close(all.workers[i].queue);
+	}
+	free(all.workers);
+	return 0;
+}
