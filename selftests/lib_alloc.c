@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Contexts allocate nothing once a program is warm. The Makefile has the linker put
+ * the functions below in the place of those that allocate, for all that is linked
+ * here: the library, not libc.
+ */
+#include <sys/mman.h>
+#include "library.h"
+
+static unsigned long allocations;
+
+#define COUNTED(type, name, parameters, arguments)			\
+type __real_##name parameters;						\
+type __wrap_##name parameters;						\
+type __wrap_##name parameters						\
+{									\
+	__atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);		\
+	return __real_##name arguments;					\
+}
+
+COUNTED(void *, malloc, (size_t size), (size))
+COUNTED(void *, calloc, (size_t n, size_t size), (n, size))
+COUNTED(void *, realloc, (void *old, size_t size), (old, size))
+COUNTED(void *, aligned_alloc, (size_t align, size_t size), (align, size))
+COUNTED(int, posix_memalign, (void **ret, size_t align, size_t size),
+	(ret, align, size))
+COUNTED(void *, mmap, (void *at, size_t size, int prot, int flags, int fd,
+		       off_t offset), (at, size, prot, flags, fd, offset))
+
+static unsigned long counted(void)
+{
+	return __atomic_load_n(&allocations, __ATOMIC_RELAXED);
+}
+
+/* Each after another timeout, below a parent of its own; how many went wrong */
+static unsigned long use_contexts(unsigned long n)
+{
+	deadline_context *parent, *child;
+	unsigned long i, wrong = 0;
+
+	for (i = 0; i < n; i++) {
+		if (deadline_with_cancel(deadline_background(), &parent))
+			return n;
+		if (deadline_with_timeout(parent, 0, &child,
+					  SECOND << (i % 8)))
+			return n;
+		wrong += deadline_cancel(child, 0) != 1;
+		deadline_release(child);
+		deadline_release(parent);
+	}
+	return wrong;
+}
+
+TEST(no_allocation_when_warm)
+{
+	unsigned long before = counted();
+
+	EXPECT_EQ(0, use_contexts(1000));
+	EXPECT_LT(before, counted());
+	before = counted();
+	EXPECT_EQ(0, use_contexts(rounds(100000)));
+	EXPECT_EQ(before, counted());
+}
+
+#define HANDED 100
+
+struct handover {
+	deadline_context *contexts[HANDED];
+	pthread_barrier_t barrier;
+	unsigned long n;
+};
+
+/* Releases what the other thread creates */
+static void *release_thread(void *arg)
+{
+	struct handover *h = arg;
+	unsigned long round;
+	int i;
+
+	for (round = 0; round < h->n; round++) {
+		pthread_barrier_wait(&h->barrier);
+		for (i = 0; i < HANDED; i++) {
+			deadline_cancel(h->contexts[i], 0);
+			deadline_release(h->contexts[i]);
+		}
+		pthread_barrier_wait(&h->barrier);
+	}
+	return NULL;
+}
+
+/* One thread creates and another releases: they go round, and nothing grows. */
+TEST(no_allocation_where_another_releases)
+{
+	struct handover h = { .n = rounds(1000) };
+	unsigned long round, before = 0;
+	pthread_t thread;
+	int i;
+
+	pthread_barrier_init(&h.barrier, NULL, 2);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, release_thread, &h));
+	for (round = 0; round < h.n; round++) {
+		for (i = 0; i < HANDED; i++)
+			ASSERT_EQ(0, deadline_with_timeout(
+						deadline_background(), 0,
+						&h.contexts[i],
+						1000 * SECOND));
+		if (!round)
+			before = counted();
+		pthread_barrier_wait(&h.barrier);
+		pthread_barrier_wait(&h.barrier);
+	}
+	pthread_join(thread, NULL);
+	EXPECT_EQ(before, counted());
+	pthread_barrier_destroy(&h.barrier);
+}
+
+TEST_HARNESS_MAIN
