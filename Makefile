@@ -32,7 +32,11 @@ program_objects := $(program_sources:%.c=build/obj/%.o)
 programs := $(addprefix build/bin/,$(sort $(notdir \
 	$(patsubst %/,%,$(dir $(program_sources))))))
 
-all: $(lib_static) $(lib_shared) $(programs)
+# Where there is Go, it is a peer in tools/beside.
+go_programs := $(if $(shell command -v go),$(patsubst \
+	tools/go/%/main.go,build/bin/go-%,$(wildcard tools/go/*/main.go)))
+
+all: $(lib_static) $(lib_shared) $(programs) $(go_programs)
 
 build/obj/lib/%.o: lib/%.c
 	@mkdir -p $(@D)
@@ -64,6 +68,12 @@ uring := $(shell pkg-config --libs liburing 2>/dev/null)
 $(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent) build/obj/lib/examples/%/$$(percent),$(program_objects)) $(lib_static)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ -Wl,--as-needed $(uring)
+
+# Without cgo it needs no library in a guest.
+$(go_programs): build/bin/go-%: tools/go/go.mod $(wildcard tools/go/*/*.go)
+	@mkdir -p $(@D)
+	cd tools/go && CGO_ENABLED=0 GOCACHE=$(CURDIR)/build/go go build \
+		-buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ ./$*
 
 # On a fresh Debian machine, as root or with sudo: no other step.
 demo: ready

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* What the measures beside Go share. */
+#ifndef BESIDE_H
+#define BESIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <deadline.h>
+
+#define US 1000ull
+#define MS 1000000ull
+#define S 1000000000ull
+
+/**
+ * struct row - what was measured of one of them
+ * @p50: ns late
+ * @p99: the same
+ * @max: the same
+ * @cost: ns for each, if asked for
+ */
+struct row {
+	double p50, p99, max, cost;
+};
+
+/* Sorts @late, ns. */
+struct row row_of(uint64_t *late, unsigned int n, double cost);
+
+/*
+ * Runs the Go program build/bin/go-@name, which prints @n numbers. Returns
+ * whether it is there: it is not where no Go was when this was built.
+ */
+bool go_numbers(const char *name, double *numbers, unsigned int n);
+/* The same for rows, of four numbers each */
+bool go_rows(const char *name, struct row *rows, unsigned int n);
+
+/* At most five characters, with two or three digits that matter */
+const char *scaled(char text[16], double ns);
+
+/* Threads that compute until the end: where this one may run. */
+void hogs_start(unsigned int n);
+void hogs_stop(void);
+/* Compute for about 200 instructions. */
+void work(void);
+
+/* Measures; each returns how many checks failed. */
+int scenes(void);
+int parent(void);
+int timers(void);
+
+/* Ends the program: @what it rests on does not work. */
+void must(bool ok, const char *what);
+
+#endif

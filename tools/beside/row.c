@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/* Figures: those of Go, read from its program, and ours, of what was measured. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "beside.h"
+
+/* The program lies beside this one. Returns whether it does. */
+static bool path_of(const char *name, char path[PATH_MAX])
+{
+	ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 32);
+	char *base;
+
+	must(size > 0, "readlink");
+	path[size] = 0;
+	base = strrchr(path, '/') + 1;
+	snprintf(base, 32, "go-%s", name);
+	return !access(path, X_OK);
+}
+
+bool go_numbers(const char *name, double *numbers, unsigned int n)
+{
+	char path[PATH_MAX], command[PATH_MAX + 16];
+	unsigned int i;
+	FILE *pipe;
+
+	if (!path_of(name, path))
+		return false;
+	snprintf(command, sizeof(command), "exec '%s'", path);
+	pipe = popen(command, "r");
+	must(!!pipe, path);
+	for (i = 0; i < n; i++)
+		must(fscanf(pipe, "%lf", &numbers[i]) == 1, path);
+	must(!pclose(pipe), path);
+	return true;
+}
+
+bool go_rows(const char *name, struct row *rows, unsigned int n)
+{
+	double numbers[n][4];
+	unsigned int i;
+
+	if (!go_numbers(name, numbers[0], 4 * n))
+		return false;
+	for (i = 0; i < n; i++)
+		rows[i] = (struct row){ numbers[i][0], numbers[i][1],
+					numbers[i][2], numbers[i][3] };
+	return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+struct row row_of(uint64_t *late, unsigned int n, double cost)
+{
+	qsort(late, n, sizeof(*late), compare);
+	return (struct row){ late[n / 2], late[(uint64_t)n * 99 / 100],
+			     late[n - 1], cost };
+}
+
+const char *scaled(char text[16], double ns)
+{
+	static const char *const units[] = { "us", "ms", "s" };
+	int i;
+
+	snprintf(text, 16, "%.0fns", ns);
+	for (i = 0; i < 3 && ns >= 999.5; i++) {
+		ns /= 1000;
+		snprintf(text, 16, "%.*f%s", ns < 9.95, ns, units[i]);
+	}
+	return text;
+}
