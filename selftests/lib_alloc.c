@@ -9,23 +9,54 @@
 
 static unsigned long allocations;
 
-#define COUNTED(type, name, parameters, arguments)			\
-type __real_##name parameters;						\
-type __wrap_##name parameters;						\
-type __wrap_##name parameters						\
-{									\
-	__atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);		\
-	return __real_##name arguments;					\
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__real_aligned_alloc(size_t align, size_t size);
+void *__real_mmap(void *at, size_t size, int prot, int flags, int fd,
+		  off_t offset);
+
+static void count(void)
+{
+	__atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
 }
 
-COUNTED(void *, malloc, (size_t size), (size))
-COUNTED(void *, calloc, (size_t n, size_t size), (n, size))
-COUNTED(void *, realloc, (void *old, size_t size), (old, size))
-COUNTED(void *, aligned_alloc, (size_t align, size_t size), (align, size))
-COUNTED(int, posix_memalign, (void **ret, size_t align, size_t size),
-	(ret, align, size))
-COUNTED(void *, mmap, (void *at, size_t size, int prot, int flags, int fd,
-		       off_t offset), (at, size, prot, flags, fd, offset))
+void *__wrap_malloc(size_t size)
+{
+	count();
+	return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	count();
+	return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	count();
+	return __real_realloc(old, size);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t size)
+{
+	count();
+	return __real_aligned_alloc(align, size);
+}
+
+void *__wrap_mmap(void *at, size_t size, int prot, int flags, int fd,
+		  off_t offset)
+{
+	count();
+	return __real_mmap(at, size, prot, flags, fd, offset);
+}
+
+static int make(deadline_context **ret_context)
+{
+	return deadline_with_timeout(deadline_background(), 0, ret_context,
+				     1000 * SECOND);
+}
 
 static unsigned long counted(void)
 {
@@ -100,10 +131,7 @@ TEST(no_allocation_where_another_releases)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, release_thread, &h));
 	for (round = 0; round < h.n; round++) {
 		for (i = 0; i < HANDED; i++)
-			ASSERT_EQ(0, deadline_with_timeout(
-						deadline_background(), 0,
-						&h.contexts[i],
-						1000 * SECOND));
+			ASSERT_EQ(0, make(&h.contexts[i]));
 		if (!round)
 			before = counted();
 		pthread_barrier_wait(&h.barrier);

@@ -56,7 +56,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	for (i = 0; i < sizeof(measures) / sizeof(*measures); i++) {
-		if (strcmp(name, measures[i].name))
+		if (strcmp(name, measures[i].name) != 0)
 			continue;
 		head();
 		return measures[i].run() ? 1 : 0;

@@ -59,9 +59,10 @@ static int compare(const void *a, const void *b)
 
 struct row row_of(uint64_t *late, unsigned int n, double cost)
 {
+	const uint64_t middle = n / 2, most = (uint64_t)n * 99 / 100;
+
 	qsort(late, n, sizeof(*late), compare);
-	return (struct row){ late[n / 2], late[(uint64_t)n * 99 / 100],
-			     late[n - 1], cost };
+	return (struct row){ late[middle], late[most], late[n - 1], cost };
 }
 
 const char *scaled(char text[16], double ns)

@@ -85,7 +85,7 @@ static struct row measure(const struct scene *scene)
 {
 	uint64_t late[ROUNDS];
 	cpu_set_t old;
-	int i;
+	uint64_t i;
 
 	if (scene->hogs)
 		pin(&old);

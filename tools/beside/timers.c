@@ -41,8 +41,8 @@ static void call_after(void *at)
 
 static struct row by_context(void)
 {
-	static deadline_context *contexts[TIMERS];
-	static deadline_hook *hooks[TIMERS];
+	static struct deadline_context *contexts[TIMERS];
+	static struct deadline_hook *hooks[TIMERS];
 	uint64_t start = deadline_now(), took;
 	unsigned int i;
 
@@ -80,8 +80,8 @@ static void *reap(void *queue)
 static struct row by_slot(void)
 {
 	struct deadline_options options = { .slots = TIMERS };
-	static deadline_slot *slots[TIMERS];
-	deadline_queue *queue;
+	static struct deadline_slot *slots[TIMERS];
+	struct deadline_queue *queue;
 	uint64_t start, took;
 	pthread_t worker;
 	unsigned int i;
@@ -125,7 +125,7 @@ int timers(void)
 	unsigned int hogs[] = { 0, sysconf(_SC_NPROCESSORS_ONLN) };
 	struct row go[4];
 	bool there = go_rows("timers", go, 4);
-	int i;
+	unsigned int i;
 
 	printf("%-24s %5s %5s %5s  %5s\n", "10,000 callbacks, late:", "p50",
 	       "p99", "max", "to set");
@@ -137,8 +137,8 @@ int timers(void)
 		hogs_stop();
 		if (!there)
 			continue;
-		print("Go: time.AfterFunc", go[2 * i]);
-		print("Go: sharded pool", go[2 * i + 1]);
+		print("Go: time.AfterFunc", go[2ul * i]);
+		print("Go: sharded pool", go[2ul * i + 1]);
 	}
 	return 0;
 }
