@@ -105,11 +105,16 @@ static inline void end_like(struct deadline_context *child,
 }
 
 /* The parent node's lock is held. */
-static inline void unlink_child(struct deadline_context *child)
+static inline void take_out(struct deadline_context *child)
 {
 	*child->back = child->next;
 	if (child->next)
 		child->next->back = child->back;
+}
+
+static inline void unlink_child(struct deadline_context *child)
+{
+	take_out(child);
 	child->back = NULL;
 }
 
@@ -259,6 +264,7 @@ void refuse_child(struct deadline_context *child,
 		  struct deadline_context *parent)
 {
 	unlock(&parent->lock);
+	child->back = NULL;
 	end_like(child, parent);
 }
 
@@ -471,8 +477,9 @@ static inline void leave(struct deadline_context *node,
 			 struct deadline_context *parent)
 {
 	lock(&parent->lock);
+	/* That is the end of it: it needs no NULL. */
 	if (node->back)
-		unlink_child(node);
+		take_out(node);
 	unlock(&parent->lock);
 }
 
