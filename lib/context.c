@@ -233,10 +233,16 @@ void complete(struct deadline_context *node)
 	hooks_run(hooks);
 }
 
-/* See context_opens() for why that is right. */
+/*
+ * See context_opens() for why a BARE node needs nothing. Nor does a COMPLETE one:
+ * however many read it, they write nothing.
+ */
 void context_complete(struct deadline_context *node)
 {
-	if (__builtin_expect(state_of(node) != CONTEXT_BARE, 0))
+	uint32_t state = state_of(node);
+
+	if (__builtin_expect(state != CONTEXT_BARE, 0) &&
+	    state != CONTEXT_COMPLETE)
 		complete(node);
 }
 
