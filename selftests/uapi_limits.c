@@ -173,6 +173,39 @@ TEST_F(limits, exempt)
 }
 
 /* Lowered below what is in use: that stays, but there is no more. */
+/* In kB, what all CPUs' own variables take: some is kept of a user for each. */
+static long percpu_memory(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	char line[128];
+	long kb = -1;
+
+	while (file && kb < 0 && fgets(line, sizeof(line), file))
+		sscanf(line, "Percpu: %ld", &kb);
+	if (file)
+		fclose(file);
+	return kb;
+}
+
+/* Who has left is forgotten: any number of users may come and go. */
+TEST_F(limits, forgotten)
+{
+	const uid_t users = 30000;
+	long before = percpu_memory();
+	uid_t uid;
+	int fd;
+
+	ASSERT_LT(0, before);
+	for (uid = 100000; uid < 100000 + users; uid++) {
+		ASSERT_EQ(0, setresuid(uid, -1, -1));
+		fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+		ASSERT_LE(0, fd);
+		close(fd);
+	}
+	/* Each has 16 bytes of each CPU. */
+	EXPECT_GT(before + 16 * users / 1024 / 2, percpu_memory());
+}
+
 TEST_F(limits, lowered)
 {
 	struct queue q;

@@ -144,6 +144,35 @@ TEST_F(queue, fault_loses_nothing)
 	EXPECT_EQ(0, read_one(&self->q, &expiry));
 }
 
+/*
+ * Read over the very slot, so that each copy changes the word that it was made
+ * of, to one that is EXPIRED again: it is given up after a few tries, for others
+ * to have a turn, and yet delivered once, here when the words repeat.
+ */
+TEST_F(queue, into_its_own_slot)
+{
+	const uint32_t i = DEADLINE_WORD_EXPIRED;
+	struct deadline_slot *slot = &self->q.slots[i];
+	uint32_t rest;
+	struct iovec iov[] = {
+		{ &slot->word, 8 },		/* user_data */
+		{ &slot->overruns, 4 },		/* deadline */
+		{ &rest, 4 },
+		{ &slot->user_data, 8 },	/* expired_at */
+		{ &slot->expired_at, 8 },	/* slot, overruns */
+	};
+
+	ASSERT_EQ(0, slot_expire(&self->q, i));
+	slot->user_data = 1600 | DEADLINE_WORD_EXPIRED;
+	slot->expired_at = 3200 | DEADLINE_WORD_EXPIRED;
+	slot->overruns = 1;
+	ASSERT_EQ(0, set_nonblock(&self->q));
+	EXPECT_EQ(SIZE, readv(self->q.fd, iov, ARRAY_SIZE(iov)));
+	EXPECT_EQ(i | DEADLINE_WORD_TAKEN, slot_word(&self->q, i));
+	EXPECT_EQ(-1, readv(self->q.fd, iov, ARRAY_SIZE(iov)));
+	EXPECT_EQ(EAGAIN, errno);
+}
+
 TEST_F(queue, blocks)
 {
 	struct reader reader;

@@ -52,6 +52,7 @@ function finish()
 /^[0-9a-f]+ <.*>:$/ {
 	at = "none"
 	finish()
+	generated = $2 ~ /^<(perf_trace|trace_(event_raw_event|raw_output))_/
 	point = first = lines = own = inlined = ""
 	begins = 1
 	next
@@ -77,7 +78,7 @@ function finish()
 	} else {
 		line = ""
 	}
-	if (line ~ /^kmod\/coverage.c/)
+	if (generated || line ~ /^kmod\/coverage.c/)
 		line = ""
 	if (/^inlined by /)
 		inlined = inlined (line == "" ? "" : "\n" line)
