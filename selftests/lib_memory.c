@@ -8,7 +8,7 @@
 #include "library.h"
 
 /* So many fill the library's queues, each as big as all before it. */
-#define MANY (1 << 17)
+#define MANY 131072
 /*
  * The rest, shared among so many: what a queue has once, and threads that keep up
  * to 64 pages until they are counted.

@@ -91,7 +91,7 @@ void costs_contexts(void)
 	bare = twice(deadline_background(), make_deadline);
 	figure("with_deadline + cancel + release", bare, 150, "instructions");
 	figure("with_timeout + cancel + release",
-	       twice(deadline_background(), make_timeout), bare + clock,
+	       twice(deadline_background(), make_timeout), 150 + clock,
 	       "instructions");
 	must(!deadline_with_cancel(deadline_background(), &parent), "making");
 	figure("the same below a parent with cancel, in addition",
