@@ -69,8 +69,12 @@ $(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent) build/obj/lib/
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ -Wl,--as-needed $(uring)
 
+# Not a source: kbuild's clean sweeps *.mod off the whole tree.
+tools/go/go.mod:
+	cd $(@D) && go mod init deadline 2>/dev/null
+
 # Without cgo it needs no library in a guest.
-$(go_programs): build/bin/go-%: tools/go/go.mod $(wildcard tools/go/*/*.go)
+$(go_programs): build/bin/go-%: $(wildcard tools/go/*/*.go) | tools/go/go.mod
 	@mkdir -p $(@D)
 	cd tools/go && CGO_ENABLED=0 GOCACHE=$(CURDIR)/build/go go build \
 		-buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ ./$*
@@ -147,7 +151,7 @@ modules_install:
 		depmod $(INSTALL_MOD_PATH:%=-b "%") "$${release%% *}"
 
 clean:
-	rm -rf build
+	rm -rf build tools/go/go.mod
 	test ! -e $(KDIR) || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
 
 -include $(lib_objects:.o=.d) $(program_objects:.o=.d)
