@@ -52,7 +52,7 @@ function finish()
 /^[0-9a-f]+ <.*>:$/ {
 	at = "none"
 	finish()
-	generated = $2 ~ /^<(perf_trace|trace_(event_raw_event|raw_output))_/
+	generated = $2 ~ /^<(__traceiter|__probestub|perf_trace|trace)_/
 	point = first = lines = own = inlined = ""
 	begins = 1
 	next
