@@ -239,7 +239,7 @@ TEST_F(io, bytes_win)
 
 TEST_F(io, bad_descriptor)
 {
-	char byte;
+	char byte = 0;
 
 	EXPECT_EQ(-EBADF, deadline_read(self->context, -1, &byte, 1, 1));
 	EXPECT_EQ(-EBADF, deadline_write(self->context, -1, &byte, 1, 1));
