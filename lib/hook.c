@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -39,24 +38,19 @@ static struct {
 	.last = &own.first,
 };
 
-/* No signal is for a thread of ours. */
-static int start_thread(void *(*fn)(void *arg), void *arg)
+static int start_detached(void *(*fn)(void *arg), void *arg)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	sigset_t all, old;
 	int ret;
 
 	ret = pthread_attr_init(&attr);
 	if (ret)
 		return -ret;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&thread, &attr, fn, arg);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	ret = start_thread(&thread, &attr, fn, arg);
 	pthread_attr_destroy(&attr);
-	return -ret;
+	return ret;
 }
 
 static void put(struct deadline_hook *hook)
@@ -107,7 +101,7 @@ static int start_own(void)
 
 	mutex_lock(&own.mutex);
 	if (!own.started) {
-		ret = start_thread(own_executor, NULL);
+		ret = start_detached(own_executor, NULL);
 		own.started = !ret;
 	}
 	mutex_unlock(&own.mutex);
@@ -156,7 +150,7 @@ static void *dispatch(void *arg)
 
 int dispatch_start(struct deadline_queue *queue)
 {
-	return start_thread(dispatch, queue);
+	return start_detached(dispatch, queue);
 }
 
 static void write_eventfd(int fd)

@@ -142,6 +142,10 @@ static inline void mutex_unlock(pthread_mutex_t *mutex)
 	preempt_on();
 }
 
+/* start.c; 0 or -errno */
+int start_thread(pthread_t *thread, const pthread_attr_t *attr,
+		 void *(*fn)(void *arg), void *arg);
+
 /* fork.c */
 void fork_enter(struct deadline_queue *queue);
 void fork_leave(struct deadline_queue *queue);

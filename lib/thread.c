@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -126,12 +125,11 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-/* At the lowest real-time priority where that is permitted; no signals. */
+/* At the lowest real-time priority where that is permitted */
 static int start(struct server *server)
 {
 	struct sched_param param = { .sched_priority = 1 };
 	pthread_attr_t attr;
-	sigset_t all, old;
 	int ret;
 
 	ret = pthread_attr_init(&attr);
@@ -140,14 +138,11 @@ static int start(struct server *server)
 	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
 	pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
 	pthread_attr_setschedparam(&attr, &param);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&server->thread, &attr, serve, server);
-	if (ret == EPERM)
-		ret = pthread_create(&server->thread, NULL, serve, server);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	ret = start_thread(&server->thread, &attr, serve, server);
+	if (ret == -EPERM)
+		ret = start_thread(&server->thread, NULL, serve, server);
 	pthread_attr_destroy(&attr);
-	return -ret;
+	return ret;
 }
 
 static void *pages(size_t size)
