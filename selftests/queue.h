@@ -325,6 +325,33 @@ static inline unsigned int ring_collect(struct queue *q, unsigned int n)
 	return claimed + ring_drain(q);
 }
 
+/*
+ * As many as there are slots, at random times, armed in any order, with up to so
+ * much slack: each at its own time or later, by the queue's clock, and once.
+ */
+static inline void check_each_time(struct __test_metadata *_metadata,
+				   struct queue *q, uint32_t slack)
+{
+	uint64_t seed = 7, base = ns_of(q->setup.clock), when[4096];
+	uint32_t i, n = q->setup.slots, early = 0, late = 0;
+
+	ASSERT_GE(ARRAY_SIZE(when), n);
+	for (i = 0; i < n; i++) {
+		when[i] = due(base + next_random(&seed) % (50 * MS));
+		q->slots[i].slack = next_random(&seed) % (slack + 1);
+		ASSERT_EQ(0, slot_arm(q, i, when[i]));
+	}
+	for (i = 0; i < n; i++) {
+		WAIT_FOR(slot_over(q, i));
+		early += q->slots[i].expired_at < when[i];
+		late += q->slots[i].expired_at > when[i] + 5 * SECOND;
+	}
+	EXPECT_EQ(0, early);
+	EXPECT_EQ(0, late);
+	EXPECT_EQ(n, ring_collect(q, n));
+	EXPECT_EQ(n, expired(q, n));
+}
+
 /* read(2) one expiry. 1, 0 if there is none (O_NONBLOCK), -errno */
 static inline int read_one(const struct queue *q, struct deadline_expiry *to)
 {

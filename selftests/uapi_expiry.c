@@ -187,23 +187,7 @@ TEST_F(queue, waker_bit)
 /* Many at random times, armed in any order: each at its own time or later */
 TEST_F(queue, each_at_its_time)
 {
-	uint32_t i, n = self->q.setup.slots, early = 0, late = 0;
-	uint64_t seed = 7, base = clock_ns(), when[4096];
-
-	ASSERT_GE(ARRAY_SIZE(when), n);
-	for (i = 0; i < n; i++) {
-		when[i] = due(base + next_random(&seed) % (50 * MS));
-		ASSERT_EQ(0, slot_arm(&self->q, i, when[i]));
-	}
-	for (i = 0; i < n; i++) {
-		WAIT_FOR(slot_over(&self->q, i));
-		early += self->q.slots[i].expired_at < when[i];
-		late += self->q.slots[i].expired_at > when[i] + 5 * SECOND;
-	}
-	EXPECT_EQ(0, early);
-	EXPECT_EQ(0, late);
-	EXPECT_EQ(n, ring_collect(&self->q, n));
-	EXPECT_EQ(n, expired(&self->q, n));
+	check_each_time(_metadata, &self->q, 0);
 }
 
 TEST_HARNESS_MAIN

@@ -348,24 +348,7 @@ TEST_F(queue, shared_interrupts)
 /* At random, many at a time, with any slack: each in its own interval */
 TEST_F(queue, each_in_its_interval)
 {
-	uint32_t i, n = self->q.setup.slots, early = 0, late = 0;
-	uint64_t seed = 7, base = clock_ns(), when[4096];
-
-	ASSERT_GE(ARRAY_SIZE(when), n);
-	for (i = 0; i < n; i++) {
-		when[i] = due(base + next_random(&seed) % (50 * MS));
-		ASSERT_EQ(0, arm_slack(&self->q, i, when[i],
-				       next_random(&seed) % 4 * 10 * MS));
-	}
-	for (i = 0; i < n; i++) {
-		WAIT_FOR(slot_over(&self->q, i));
-		early += self->q.slots[i].expired_at < when[i];
-		late += self->q.slots[i].expired_at > when[i] + 5 * SECOND;
-	}
-	EXPECT_EQ(0, early);
-	EXPECT_EQ(0, late);
-	EXPECT_EQ(n, ring_collect(&self->q, n));
-	EXPECT_EQ(n, expired(&self->q, n));
+	check_each_time(_metadata, &self->q, 30 * MS);
 }
 
 /* A periodic slot has slack in each period, and its periods stay what they are. */
