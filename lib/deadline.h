@@ -508,10 +508,10 @@ struct deadline_worker_options {
  * deadline_worker_open() - make the calling thread a worker, with preemption off
  *
  * Its word is over until the first switch.
- * Return: 0; -EINVAL without a queue; -E2BIG (see deadline_worker_options); -EBUSY
- * if the thread is a worker already, or if the program has a handler of its own for
- * SIGURG and @preempt is given; -ENOMEM, -ECHILD, and what deadline_queue_open()
- * says.
+ * Return: 0; -EINVAL without options or queue; -E2BIG (see
+ * deadline_worker_options); -EBUSY if the thread is a worker already, or if the
+ * program has a handler of its own for SIGURG and @preempt is given; -ENOMEM,
+ * -ECHILD, and what deadline_queue_open() says.
  */
 int deadline_worker_open(deadline_worker **ret_worker,
 			 const struct deadline_worker_options *options);

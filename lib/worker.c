@@ -154,6 +154,8 @@ int deadline_worker_open(deadline_worker **ret_worker,
 	struct deadline_worker *worker;
 	int ret, saved = errno;
 
+	if (!options)
+		return -EINVAL;
 	ret = take_options(&checked, sizeof(checked), options, options->size);
 	if (ret)
 		return ret;

@@ -58,6 +58,7 @@ TEST_F(worker, refused)
 	struct deadline_worker_options none = {};
 	deadline_worker *worker = POISON;
 
+	EXPECT_EQ(-EINVAL, deadline_worker_open(&worker, NULL));
 	EXPECT_EQ(-EINVAL, deadline_worker_open(&worker, &none));
 	future.known.queue = self->queue;
 	EXPECT_EQ(-E2BIG, deadline_worker_open(&worker, &future.known));
