@@ -327,4 +327,30 @@ TEST_F(share, reopened)
 	queue_close(&q);
 }
 
+/*
+ * Window by window his share is forgiven, whether or not he has interrupts: here
+ * more of it passes each time than he had spent. One of his may be halted.
+ */
+TEST_F(share, forgiven)
+{
+	uint64_t before;
+	uint32_t i, kept = 0;
+	struct queue q;
+
+	ASSERT_EQ(0, set_shares(0, PLENTY));
+	ASSERT_EQ(0, open_as(3010, &q));
+	burst(&q, 2048, 80);
+	for (i = 0; i < 2048; i++)
+		WAIT_FOR(slot_over(&q, i));
+	ASSERT_EQ(0, set_shares(5, PLENTY));
+	for (i = 0; i < 3; i++) {
+		before = throttled(&q);
+		ASSERT_EQ(16, arm_burst(&q, 16, clock_ns() + 300 * MS));
+		WAIT_FOR(slot_over(&q, 15));
+		kept += throttled(&q) == before;
+	}
+	EXPECT_LT(0, kept);
+	queue_close(&q);
+}
+
 TEST_HARNESS_MAIN
