@@ -40,9 +40,9 @@
 
 /* Slots looked at between two reads of the clock, or under one doorbell lock */
 #define DLN_BATCH	16
-/* Swaps that one look tries; also looks instead of a timer that is too late */
+/* Swaps that one look tries, and looks in place of a timer whose time has come */
 #define DLN_TRIES	4
-/* What then is put off, for how long */
+/* How long the queue pauses if more of those were needed */
 #define DLN_AGAIN	(10 * NSEC_PER_USEC)
 
 struct dln_user;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The look of the thread backend: kmod/expire.c and __dln_post() line by line,
- * over a binary heap in place of the tree. There stand the diagrams too.
+ * over a binary heap in place of the tree. There stand the diagrams too. A look that
+ * loses every swap is put off here: nothing bounds how long this thread goes on.
  */
 #define _GNU_SOURCE
 #include <limits.h>
