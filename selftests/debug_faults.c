@@ -20,8 +20,11 @@ static __attribute__((constructor)) void need_injection(void)
 	ksft_exit_skip("no fault injection\n");
 }
 
-/* Allocations that pass __GFP_NOWARN or wait, and copies, fail as well. */
-static void inject_everything(void)
+/*
+ * Allocations that pass __GFP_NOWARN or wait, and copies, fail as well. Returns
+ * what cannot be set, or NULL.
+ */
+static const char *inject_everything(void)
 {
 	static const char *const knobs[][2] = {
 		{ "failslab/verbose", "0" },
@@ -40,12 +43,11 @@ static void inject_everything(void)
 		snprintf(path, sizeof(path), "/sys/kernel/debug/%s",
 			 knobs[i][0]);
 		fd = open(path, O_WRONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (write(fd, knobs[i][1], 1) != 1)
-			abort();
+		if (fd < 0 || write(fd, knobs[i][1], 1) != 1)
+			return knobs[i][0];
 		close(fd);
 	}
+	return NULL;
 }
 
 struct call {
@@ -189,7 +191,7 @@ TEST(each_call)
 	unsigned int i, delivered;
 	int faults;
 
-	inject_everything();
+	ASSERT_EQ(NULL, inject_everything());
 	for (i = 0; i < ARRAY_SIZE(c.list); i++)
 		c.list[i] = i;
 #define WORKS(call, at_least) do {					\
