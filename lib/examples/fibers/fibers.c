@@ -191,6 +191,12 @@ static struct fiber *next_fiber(struct worker *worker)
 	return fiber;
 }
 
+static void free_fiber(struct fiber *fiber)
+{
+	munmap(fiber->stack, STACK_SIZE);
+	free(fiber);
+}
+
 static void end_fiber(struct fiber *fiber)
 {
 	struct fiber_group *group = fiber->group;
@@ -205,8 +211,7 @@ static void end_fiber(struct fiber *fiber)
 		if (waiter)
 			make_ready(self, waiter, false);
 	}
-	munmap(fiber->stack, STACK_SIZE);
-	free(fiber);
+	free_fiber(fiber);
 	if (__atomic_sub_fetch(&all.fibers, 1, __ATOMIC_SEQ_CST))
 		return;
 	for (i = 0; i < all.count; i++)
@@ -445,6 +450,21 @@ static int open_workers(struct worker *workers, unsigned int count)
 	return 0;
 }
 
+static void run_workers(unsigned int workers)
+{
+	unsigned int i;
+
+	pthread_barrier_init(&all.opened, NULL, workers);
+	pthread_barrier_init(&all.done, NULL, workers);
+	for (i = 0; i < workers; i++) {
+		if (pthread_create(&all.workers[i].thread, NULL, work,
+				   &all.workers[i]))
+			abort();
+	}
+	for (i = 0; i < workers; i++)
+		pthread_join(all.workers[i].thread, NULL);
+}
+
 int fibers_run(unsigned int workers, uint64_t quantum, bool preempt,
 	       void (*fn)(void *arg), void *arg)
 {
@@ -452,29 +472,26 @@ int fibers_run(unsigned int workers, uint64_t quantum, bool preempt,
 	unsigned int i;
 	int ret;
 
-	all.workers = calloc(workers, sizeof(*all.workers));
-	if (!first || !all.workers)
+	if (!first)
 		return -ENOMEM;
+	all.workers = calloc(workers, sizeof(*all.workers));
+	if (!all.workers) {
+		free_fiber(first);
+		return -ENOMEM;
+	}
 	all.count = workers;
 	all.quantum = quantum;
 	all.preempt = preempt;
 	all.fibers = 1;
 	ret = open_workers(all.workers, workers);
-	if (ret)
-		return ret;
-	append(&all.workers[0].ready, first);
-	pthread_barrier_init(&all.opened, NULL, workers);
-	pthread_barrier_init(&all.done, NULL, workers);
-	for (i = 0; i < workers; i++) {
-		ret = pthread_create(&all.workers[i].thread, NULL, work,
-				     &all.workers[i]);
-		if (ret)
-			abort();
+	if (ret) {
+		free_fiber(first);
+	} else {
+		append(&all.workers[0].ready, first);
+		run_workers(workers);
 	}
-	for (i = 0; i < workers; i++) {
-		pthread_join(all.workers[i].thread, NULL);
+	for (i = 0; i < workers; i++)
 		deadline_queue_close(all.workers[i].queue);
-	}
 	free(all.workers);
-	return 0;
+	return ret;
 }
