@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include "fibers.h"
 
@@ -145,15 +146,24 @@ static unsigned long long us_of(unsigned int percent)
 	return late[(lates - 1) * percent / 100] / 1000;
 }
 
+static void run(unsigned int workers, uint64_t quantum, bool preempt,
+		void (*fn)(void *arg), void *arg)
+{
+	int ret = fibers_run(workers, quantum, preempt, fn, arg);
+
+	if (ret) {
+		fprintf(stderr, "fibers: %s\n", strerror(-ret));
+		exit(1);
+	}
+}
+
 static bool measure(unsigned int n, const struct way *way)
 {
 	bool ok;
 
 	sleepers_left = SLEEPERS;
 	lates = 0;
-	if (fibers_run(way->workers, QUANTUM, way->preempt, sleep_beside,
-		       (void *)way))
-		return false;
+	run(way->workers, QUANTUM, way->preempt, sleep_beside, (void *)way);
 	qsort(late, lates, sizeof(*late), compare);
 	ok = lates == rounds && late[lates - 1] <= way->quanta * QUANTUM;
 	printf("%sok %u - late beside %s: p50 %llu us, p99 %llu us, max %llu us (at most %u)\n",
@@ -184,8 +194,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < WAYS; i++)
 		ok &= measure(i + 1, &ways[i]);
 	storm_rounds = rounds * 4;
-	if (fibers_run(2, MS / 10, true, storms, NULL))
-		abort();
+	run(2, MS / 10, true, storms, NULL);
 	printf("ok %u - malloc under a quantum of 100 us: no deadlock\n",
 	       i + 1);
 	free(late);
