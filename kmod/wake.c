@@ -111,7 +111,9 @@ void dln_wake_release(struct dln_queue *q)
 {
 	struct eventfd_ctx *eventfd = rcu_access_pointer(q->eventfd);
 
-	irq_work_sync(&q->irq_work);
+	/* On PREEMPT_RT it waits for RCU. Before SETUP there was nobody to wake. */
+	if (q->count)
+		irq_work_sync(&q->irq_work);
 	cancel_work_sync(&q->group_work);
 	if (eventfd)
 		eventfd_ctx_put(eventfd);

@@ -172,7 +172,6 @@ TEST_F(limits, exempt)
 	EXPECT_EQ(0, try_as(1000, LIMIT));
 }
 
-/* Lowered below what is in use: that stays, but there is no more. */
 /* In kB, what all CPUs' own variables take: some is kept of a user for each. */
 static long percpu_memory(void)
 {
@@ -206,6 +205,7 @@ TEST_F(limits, forgotten)
 	EXPECT_GT(before + 16 * users / 1024 / 2, percpu_memory());
 }
 
+/* Lowered below what is in use: that stays, but there is no more. */
 TEST_F(limits, lowered)
 {
 	struct queue q;
