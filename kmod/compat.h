@@ -12,6 +12,11 @@
 #include <linux/mm.h>
 #include <linux/sched/rt.h>
 #include <linux/version.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#include <linux/io_uring/cmd.h>
+#else
+#include <linux/io_uring.h>
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || \
 	LINUX_VERSION_CODE >= KERNEL_VERSION(7, 4, 0)
@@ -62,6 +67,47 @@ static inline void vm_flags_mod(struct vm_area_struct *vma, vm_flags_t set,
 {
 	vma->vm_flags = (vma->vm_flags | set) & ~clear;
 }
+#endif
+
+/* Of cmd->flags, the program's */
+#define DLN_URING_USER_FLAGS	0xffffff
+
+#ifdef IORING_URING_CMD_CANCELABLE
+#define DLN_URING_CANCELABLE	true
+#else
+/* A command that waits could not be cancelled: none is let wait. */
+#define DLN_URING_CANCELABLE	false
+#define IO_URING_F_CANCEL	0
+#define io_uring_cmd_to_pdu(cmd, type) ((type *)(cmd)->pdu)
+
+static inline void io_uring_cmd_mark_cancelable(struct io_uring_cmd *cmd,
+						unsigned int issue_flags)
+{
+}
+#endif
+
+/* DLN_DEFINE_URING_WORK(f) {...}: task work, with @cmd and @issue_flags */
+#ifdef IO_URING_CMD_TASK_WORK_ISSUE_FLAGS
+#define dln_uring_payload(command, type) io_uring_sqe_cmd((command)->sqe, type)
+#define DLN_DEFINE_URING_WORK(name)					\
+static void name##_cmd(struct io_uring_cmd *cmd,			\
+		       unsigned int issue_flags);			\
+static void name(struct io_tw_req request, io_tw_token_t token)		\
+{									\
+	name##_cmd(io_uring_cmd_from_tw(request),			\
+		   IO_URING_CMD_TASK_WORK_ISSUE_FLAGS);			\
+}									\
+static void name##_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+#else
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+#define dln_uring_payload(command, type) ((const type *)(command)->cmd)
+#else
+#define dln_uring_payload(command, type)				\
+	((const type *)io_uring_sqe_cmd((command)->sqe))
+#endif
+#define DLN_DEFINE_URING_WORK(name)					\
+static void name(struct io_uring_cmd *cmd, unsigned int issue_flags)
+#define io_uring_cmd_done(cmd, ret, flags) io_uring_cmd_done(cmd, ret, 0, flags)
 #endif
 
 #endif

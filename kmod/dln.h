@@ -46,6 +46,7 @@
 #define DLN_AGAIN	(10 * NSEC_PER_USEC)
 
 struct dln_user;
+struct io_uring_cmd;
 
 /**
  * struct dln_node - what the kernel keeps of a slot, beyond the program's reach
@@ -90,6 +91,8 @@ struct dln_node {
  * @status_size: bytes at @status
  * @offsets: of the opener's time namespace: monotonic, boottime
  * @wait: readers and pollers
+ * @uring: commands of io_uring that wait; under @wait.lock
+ * @uring_entry: in @wait while there are any
  * @eventfd: RCU; written under @mutex
  * @fasync: the file, if it is O_ASYNC
  * @file: the open file itself; not counted
@@ -130,6 +133,8 @@ struct dln_queue {
 	s64 offsets[2];
 
 	wait_queue_head_t wait;
+	struct list_head uring;
+	wait_queue_entry_t uring_entry;
 	struct eventfd_ctx __rcu *eventfd;
 	struct fasync_struct *fasync;
 	struct file *file;
@@ -172,6 +177,9 @@ enum hrtimer_restart dln_interrupt(struct hrtimer *timer);
 enum hrtimer_restart dln_resume(struct hrtimer *timer);
 /* doorbell.c */
 long dln_ring_one(struct dln_queue *q, u32 index);
+bool dln_bell_valid(const struct deadline_doorbell *bell);
+long dln_ring_list(struct dln_queue *q, const struct deadline_doorbell *bell,
+		   bool whole);
 long dln_ring_many(struct dln_queue *q, const struct deadline_doorbell *bell);
 /* read.c */
 u64 dln_waiting(const struct dln_queue *q);
@@ -185,6 +193,10 @@ void dln_wake_release(struct dln_queue *q);
 __poll_t dln_poll(struct file *file, struct poll_table_struct *table);
 int dln_fasync(int fd, struct file *file, int on);
 long dln_set_eventfd(struct dln_queue *q, int fd);
+/* uring.c */
+int dln_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
+u64 dln_uring_features(void);
+void dln_uring_init(struct dln_queue *q);
 /* limit.c */
 u64 dln_period_min(void);
 struct dln_user *dln_user_get(kuid_t uid);

@@ -3,6 +3,7 @@
  * The doorbell: the program's word for "look at this slot earlier than you
  * planned to". A due slot expires at once, in the caller's own time.
  */
+#include <linux/align.h>
 #include <linux/ktime.h>
 #include <linux/minmax.h>
 #include <linux/nospec.h>
@@ -93,18 +94,24 @@ long dln_ring_one(struct dln_queue *q, u32 index)
 	return ret;
 }
 
-/* Returns how many slots were done, as write(2) does, or the first's error. */
-long dln_ring_many(struct dln_queue *q, const struct deadline_doorbell *bell)
+bool dln_bell_valid(const struct deadline_doorbell *bell)
+{
+	return !bell->flags && IS_ALIGNED(bell->slots, sizeof(u32));
+}
+
+/*
+ * With q->mutex held. Returns how many slots were done, as write(2) does, or the
+ * first's error. For @whole only a kill ends it early: io_uring marks a task as
+ * signalled for reasons of its own.
+ */
+long dln_ring_list(struct dln_queue *q, const struct deadline_doorbell *bell,
+		   bool whole)
 {
 	const u32 __user *from = u64_to_user_ptr(bell->slots);
 	u32 count = min(bell->count, DEADLINE_SLOTS_MAX);
 	u32 slots[DLN_COPY], done = 0;
 	long ret = 0;
 
-	if (bell->flags)
-		return -EINVAL;
-	if (mutex_lock_interruptible(&q->mutex))
-		return -ERESTARTSYS;
 	while (done < count) {
 		u32 at = done % DLN_COPY;
 		u32 n = min_t(u32, count - done, DLN_COPY);
@@ -118,10 +125,23 @@ long dln_ring_many(struct dln_queue *q, const struct deadline_doorbell *bell)
 		if (ret < 0)
 			break;
 		done += ret;
-		if (ret < n || signal_pending(current))
+		if (ret < n || (whole ? fatal_signal_pending(current) :
+					signal_pending(current)))
 			break;
 		cond_resched();
 	}
-	mutex_unlock(&q->mutex);
 	return done ? done : ret;
+}
+
+long dln_ring_many(struct dln_queue *q, const struct deadline_doorbell *bell)
+{
+	long ret;
+
+	if (!dln_bell_valid(bell))
+		return -EINVAL;
+	if (mutex_lock_interruptible(&q->mutex))
+		return -ERESTARTSYS;
+	ret = dln_ring_list(q, bell, false);
+	mutex_unlock(&q->mutex);
+	return ret;
 }

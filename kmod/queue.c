@@ -40,6 +40,7 @@ static_assert(sizeof(struct deadline_expiry) == 32);
 static_assert(offsetof(struct deadline_status, late) == 208);
 static_assert(sizeof(struct deadline_setup) == 72);
 static_assert(sizeof(struct deadline_doorbell) == 16);
+static_assert(sizeof(struct deadline_wait) == 16);
 
 /*
  * On PREEMPT_RT only whom the administrator trusts may have hard interrupts, by
@@ -58,7 +59,8 @@ static u64 dln_features(const struct dln_queue *q)
 	bool hard = !IS_ENABLED(CONFIG_PREEMPT_RT) ||
 		    q->mode == HRTIMER_MODE_ABS_HARD;
 
-	return DLN_FEATURES | (hard ? DEADLINE_FEATURE_HARD : 0);
+	return DLN_FEATURES | dln_uring_features() |
+	       (hard ? DEADLINE_FEATURE_HARD : 0);
 }
 
 static int dln_open(struct inode *inode, struct file *file)
@@ -83,6 +85,7 @@ static int dln_open(struct inode *inode, struct file *file)
 	hrtimer_setup(&q->resume, dln_resume, CLOCK_MONOTONIC, q->mode);
 	dln_clock_open(q);
 	dln_wake_init(q, file);
+	dln_uring_init(q);
 	file->private_data = q;
 	file->f_mode |= FMODE_NOWAIT;
 	return stream_open(inode, file);
@@ -337,6 +340,7 @@ const struct file_operations dln_fops = {
 	.read_iter	= dln_read_iter,
 	.poll		= dln_poll,
 	.fasync		= dln_fasync,
+	.uring_cmd	= dln_uring_cmd,
 	.show_fdinfo	= dln_show_fdinfo,
 	.llseek		= noop_llseek,
 };

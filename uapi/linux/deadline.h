@@ -189,7 +189,7 @@ struct deadline_setup {
 
 /**
  * struct deadline_doorbell - argument of DEADLINE_IOC_DOORBELL
- * @slots: Address of an array of __u32 slot numbers.
+ * @slots: Address of an array of __u32 slot numbers, a multiple of 4.
  * @count: How many.
  * @flags: Zero.
  */
@@ -197,6 +197,16 @@ struct deadline_doorbell {
 	__aligned_u64 slots;
 	__u32 count;
 	__u32 flags;
+};
+
+/**
+ * struct deadline_wait - payload of DEADLINE_URING_WAIT and DEADLINE_URING_CANCEL
+ * @key: The program's; a cancel names it.
+ * @reserved: Zero.
+ */
+struct deadline_wait {
+	__aligned_u64 key;
+	__aligned_u64 reserved;
 };
 
 #define DEADLINE_IOC_MAGIC	0xDE
@@ -210,5 +220,16 @@ struct deadline_doorbell {
 #define DEADLINE_IOC_RING	_IO(DEADLINE_IOC_MAGIC, 2)
 /* Count every wake-up on this eventfd; the argument is its fd, -1 for none. */
 #define DEADLINE_IOC_EVENTFD	_IO(DEADLINE_IOC_MAGIC, 3)
+
+/*
+ * Commands of io_uring, in the SQE's cmd_op, with 16 bytes of payload in its cmd:
+ * DEADLINE_IOC_DOORBELL, and these two.
+ */
+/* Complete when the ring has entries, with their number; 0 = look again. */
+#define DEADLINE_URING_WAIT \
+	_IOW(DEADLINE_IOC_MAGIC, 4, struct deadline_wait)
+/* Have all waits of this key complete with -ECANCELED; how many, or -ENOENT. */
+#define DEADLINE_URING_CANCEL \
+	_IOW(DEADLINE_IOC_MAGIC, 5, struct deadline_wait)
 
 #endif /* _UAPI_LINUX_DEADLINE_H */

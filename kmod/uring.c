@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Commands of io_uring: a doorbell that rides on any submission, and waiting for
+ * the ring to have entries as a completion of its own.
+ *
+ * A wait is parked in q->uring, and while there is one, q->uring_entry stands in
+ * the wait queue beside readers and pollers: who wakes them wakes the waits, and
+ * a queue that has none pays nothing. Both are under q->wait.lock. Whoever takes
+ * a wait out of q->uring owns it, and completes it by task work, which is legal
+ * wherever a wake-up is.
+ */
+#include <linux/poll.h>
+#include <linux/sched/signal.h>
+#include <linux/string.h>
+#include "compat.h"
+#include "dln.h"
+
+/* In struct io_uring_cmd there is room for this. */
+struct dln_wait {
+	struct list_head node;	/* in q->uring, else empty; q->wait.lock */
+	u64 key;
+	int error;
+};
+
+static struct io_uring_cmd *dln_wait_cmd(struct dln_wait *wait)
+{
+	return container_of((void *)wait, struct io_uring_cmd, pdu);
+}
+
+/* How many entries there are by now: a hint, like each of them */
+DLN_DEFINE_URING_WORK(dln_wait_done)
+{
+	struct dln_wait *wait = io_uring_cmd_to_pdu(cmd, struct dln_wait);
+	int ret = wait->error;
+
+	if (!ret)
+		ret = dln_waiting(cmd->file->private_data);
+	io_uring_cmd_done(cmd, ret, issue_flags);
+}
+
+static void __dln_wait_finish(struct dln_wait *wait, int error)
+{
+	list_del_init(&wait->node);
+	wait->error = error;
+	io_uring_cmd_complete_in_task(dln_wait_cmd(wait), dln_wait_done);
+}
+
+/* Whoever wakes q->wait, with its lock held */
+static int dln_wait_wake(wait_queue_entry_t *entry, unsigned int mode,
+			 int flags, void *key)
+{
+	struct dln_queue *q = container_of(entry, struct dln_queue,
+					   uring_entry);
+	struct dln_wait *wait, *next;
+
+	list_for_each_entry_safe(wait, next, &q->uring, node)
+		__dln_wait_finish(wait, 0);
+	list_del_init(&entry->entry);
+	return 1;
+}
+
+static void dln_wait_park(struct dln_queue *q, struct dln_wait *wait)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&q->wait.lock, flags);
+	if (list_empty(&q->uring))
+		__add_wait_queue(&q->wait, &q->uring_entry);
+	list_add_tail(&wait->node, &q->uring);
+	spin_unlock_irqrestore(&q->wait.lock, flags);
+}
+
+/* Finish @one if it is still parked, or all of @key. How many those were */
+static int dln_wait_unpark(struct dln_queue *q, const struct dln_wait *one,
+			   u64 key, int error)
+{
+	struct dln_wait *wait, *next;
+	unsigned long flags;
+	int n = 0;
+
+	spin_lock_irqsave(&q->wait.lock, flags);
+	list_for_each_entry_safe(wait, next, &q->uring, node) {
+		if (one ? wait != one : wait->key != key)
+			continue;
+		__dln_wait_finish(wait, error);
+		n++;
+	}
+	if (n && list_empty(&q->uring))
+		__remove_wait_queue(&q->wait, &q->uring_entry);
+	spin_unlock_irqrestore(&q->wait.lock, flags);
+	return n;
+}
+
+static bool dln_wait_over(const struct dln_queue *q)
+{
+	return dln_waiting(q) || dln_clock_news(q);
+}
+
+static int dln_uring_wait(struct dln_queue *q, struct io_uring_cmd *cmd,
+			  u64 key, unsigned int issue_flags)
+{
+	struct dln_wait *wait = io_uring_cmd_to_pdu(cmd, struct dln_wait);
+
+	if (dln_wait_over(q))
+		return dln_waiting(q);
+	INIT_LIST_HEAD(&wait->node);
+	wait->key = key;
+	/* First, so that whoever finishes it can; and then only they may. */
+	io_uring_cmd_mark_cancelable(cmd, issue_flags);
+	dln_wait_park(q, wait);
+	/* [sleep], see dln_wake(). */
+	smp_mb();
+	if (dln_wait_over(q))
+		dln_wait_unpark(q, wait, 0, 0);
+	return -EIOCBQUEUED;
+}
+
+/* The ring goes, or its task. A wait that is not parked is being finished. */
+static int dln_uring_cancel(struct io_uring_cmd *cmd)
+{
+	struct dln_wait *wait = io_uring_cmd_to_pdu(cmd, struct dln_wait);
+
+	dln_wait_unpark(cmd->file->private_data, wait, 0, -ECANCELED);
+	return 0;
+}
+
+static int dln_uring_unwait(struct dln_queue *q, u64 key)
+{
+	return dln_wait_unpark(q, NULL, key, -ECANCELED) ?: -ENOENT;
+}
+
+static int dln_uring_doorbell(struct dln_queue *q, struct io_uring_cmd *cmd,
+			      const struct deadline_doorbell *bell,
+			      unsigned int issue_flags)
+{
+	long ret;
+
+	if (!dln_bell_valid(bell))
+		return -EINVAL;
+	if (issue_flags & IO_URING_F_NONBLOCK) {
+		/* A worker of io_uring will call again, and may sleep. */
+		if (!mutex_trylock(&q->mutex))
+			return -EAGAIN;
+	} else if (mutex_lock_killable(&q->mutex)) {
+		return -EINTR;
+	}
+	ret = dln_ring_list(q, bell, true);
+	mutex_unlock(&q->mutex);
+	/* A worker of Linux 6.1 would forget a result above 0, if returned. */
+	if (ret <= 0)
+		return ret;
+	io_uring_cmd_done(cmd, ret, issue_flags);
+	return -EIOCBQUEUED;
+}
+
+/* The payload is program memory, read once. */
+int dln_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct dln_queue *q = cmd->file->private_data;
+	const struct deadline_doorbell *in;
+	struct deadline_doorbell bell;
+
+	if (issue_flags & IO_URING_F_CANCEL)
+		return dln_uring_cancel(cmd);
+	if (!dln_ready(q))
+		return -EBADFD;
+	/* The rest of the flags is the core's. */
+	if (cmd->flags & DLN_URING_USER_FLAGS)
+		return -EINVAL;
+	in = dln_uring_payload(cmd, struct deadline_doorbell);
+	if (issue_flags & IO_URING_F_SQE128 &&
+	    memchr_inv(in + 1, 0, sizeof(struct io_uring_sqe)))
+		return -EINVAL;
+	bell.slots = READ_ONCE(in->slots);
+	bell.count = READ_ONCE(in->count);
+	bell.flags = READ_ONCE(in->flags);
+
+	if (cmd->cmd_op == DEADLINE_IOC_DOORBELL)
+		return dln_uring_doorbell(q, cmd, &bell, issue_flags);
+	if (!DLN_URING_CANCELABLE)
+		return -EOPNOTSUPP;
+	switch (cmd->cmd_op) {
+	case DEADLINE_URING_WAIT:
+	case DEADLINE_URING_CANCEL:
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	/* struct deadline_wait: the key, and what is reserved */
+	if (bell.count || bell.flags)
+		return -EINVAL;
+	if (cmd->cmd_op == DEADLINE_URING_CANCEL)
+		return dln_uring_unwait(q, bell.slots);
+	return dln_uring_wait(q, cmd, bell.slots, issue_flags);
+}
+
+u64 dln_uring_features(void)
+{
+	if (!IS_ENABLED(CONFIG_IO_URING))
+		return 0;
+	return DEADLINE_FEATURE_URING_DOORBELL |
+	       (DLN_URING_CANCELABLE ? DEADLINE_FEATURE_URING_WAIT : 0);
+}
+
+void dln_uring_init(struct dln_queue *q)
+{
+	INIT_LIST_HEAD(&q->uring);
+	init_waitqueue_func_entry(&q->uring_entry, dln_wait_wake);
+}
