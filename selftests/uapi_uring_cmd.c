@@ -51,6 +51,44 @@ TEST_F(uring, doorbell_async)
 	EXPECT_TRUE(slot_over(&self->q, 7));
 }
 
+#define LONG 100000
+
+/* A doorbell that holds the queue's mutex for long */
+static void *ring_long(void *arg)
+{
+	static const uint32_t list[LONG];
+
+	ring_list(arg, list, LONG);
+	return NULL;
+}
+
+/* While another doorbell is served, a worker waits, and the submitter does not. */
+TEST_F(uring, doorbell_contended)
+{
+	uint64_t before, data;
+	uint32_t slot = 7;
+	pthread_t thread;
+	bool went_on;
+
+	do {
+		slot_arm_silent(&self->q, 7, 1);
+		uring_prep_bell(&self->ring, self->q.fd, &slot, 1, 1);
+		before = status_of(&self->q.status->doorbells);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, ring_long,
+					    &self->q));
+		WAIT_FOR(status_of(&self->q.status->doorbells) != before);
+		ASSERT_LE(1, io_uring_submit(&self->ring));
+		/* Unless the other was faster: then once more */
+		went_on = uring_quiet(&self->ring) &&
+			  status_of(&self->q.status->doorbells) - before < LONG;
+		ASSERT_EQ(1, uring_result(&self->ring, &data));
+		ASSERT_TRUE(slot_over(&self->q, 7));
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		ASSERT_EQ(before + LONG + 1,
+			  status_of(&self->q.status->doorbells));
+	} while (!went_on);
+}
+
 /* As the ioctl: the first's error, else how many were done */
 TEST_F(uring, doorbell_refuses)
 {
@@ -220,6 +258,32 @@ TEST_F(uring, cancel)
 	EXPECT_EQ(2, data);
 }
 
+/* io_uring's own cancel, a linked timeout's too, does not look for commands. */
+TEST_F(uring, async_cancel)
+{
+	struct __kernel_timespec ms = { .tv_nsec = MS };
+	struct io_uring_sqe *sqe;
+	uint64_t data;
+
+	if (!self->waits)
+		return;
+	uring_prep_wait(&self->ring, self->q.fd, 1)->flags |= IOSQE_IO_LINK;
+	sqe = io_uring_get_sqe(&self->ring);
+	io_uring_prep_link_timeout(sqe, &ms, 0);
+	io_uring_sqe_set_data64(sqe, 2);
+	EXPECT_EQ(-ENOENT, uring_one(&self->ring));
+	sqe = io_uring_get_sqe(&self->ring);
+	io_uring_prep_cancel64(sqe, 1, IORING_ASYNC_CANCEL_ALL);
+	EXPECT_EQ(0, uring_one(&self->ring));
+	sqe = io_uring_get_sqe(&self->ring);
+	io_uring_prep_cancel64(sqe, 1, 0);
+	EXPECT_EQ(-ENOENT, uring_one(&self->ring));
+	EXPECT_TRUE(uring_quiet(&self->ring));
+	ASSERT_EQ(0, slot_expire(&self->q, 0));
+	EXPECT_EQ(1, uring_result(&self->ring, &data));
+	EXPECT_EQ(1, data);
+}
+
 /* The fd goes, the ring goes, in either order, with waits pending. */
 TEST_F(uring, close_either)
 {
@@ -384,8 +448,8 @@ TEST_F(uring, race)
 	unsigned long round, n = rounds(2000), canceled = 0, woken = 0;
 	struct racer racer = { .q = &self->q };
 	unsigned int i, seen, counted[16];
+	uint64_t seed = 7, data;
 	pthread_t thread;
-	uint64_t data;
 	int ret, ended;
 
 	if (!self->waits)
@@ -398,6 +462,10 @@ TEST_F(uring, race)
 			uring_prep_wait(&self->ring, self->q.fd, i);
 		for (i = 0; i < 8; i++)
 			uring_prep_cancel(&self->ring, self->q.fd, i, 8 + i);
+		/* Here too: the thread may have no CPU of its own. */
+		ring_drain(&self->q);
+		slot_arm(&self->q, 64, clock_ns() +
+			 next_random(&seed) % (40 * US));
 		ASSERT_LE(16, io_uring_submit(&self->ring));
 		for (seen = 0; seen < 16; seen++) {
 			ret = uring_result(&self->ring, &data);
