@@ -92,6 +92,7 @@ struct dln_node {
  * @offsets: of the opener's time namespace: monotonic, boottime
  * @wait: readers and pollers
  * @uring: commands of io_uring that wait; under @wait.lock
+ * @uring_count: how many
  * @uring_entry: in @wait while there are any
  * @eventfd: RCU; written under @mutex
  * @fasync: the file, if it is O_ASYNC
@@ -134,6 +135,7 @@ struct dln_queue {
 
 	wait_queue_head_t wait;
 	struct list_head uring;
+	unsigned int uring_count;
 	wait_queue_entry_t uring_entry;
 	struct eventfd_ctx __rcu *eventfd;
 	struct fasync_struct *fasync;

@@ -15,6 +15,9 @@
 #include "compat.h"
 #include "dln.h"
 
+/* Of a queue: the interrupt that wakes them goes through them all. */
+#define DLN_WAITS	64
+
 /* In struct io_uring_cmd there is room for this. */
 struct dln_wait {
 	struct list_head node;	/* in q->uring, else empty; q->wait.lock */
@@ -25,6 +28,11 @@ struct dln_wait {
 static struct io_uring_cmd *dln_wait_cmd(struct dln_wait *wait)
 {
 	return container_of((void *)wait, struct io_uring_cmd, pdu);
+}
+
+static struct dln_queue *dln_wait_queue(struct dln_wait *wait)
+{
+	return dln_wait_cmd(wait)->file->private_data;
 }
 
 /* How many entries there are by now: a hint, like each of them */
@@ -41,6 +49,7 @@ DLN_DEFINE_URING_WORK(dln_wait_done)
 static void __dln_wait_finish(struct dln_wait *wait, int error)
 {
 	list_del_init(&wait->node);
+	dln_wait_queue(wait)->uring_count--;
 	wait->error = error;
 	io_uring_cmd_complete_in_task(dln_wait_cmd(wait), dln_wait_done);
 }
@@ -59,15 +68,19 @@ static int dln_wait_wake(wait_queue_entry_t *entry, unsigned int mode,
 	return 1;
 }
 
-static void dln_wait_park(struct dln_queue *q, struct dln_wait *wait)
+static bool dln_wait_park(struct dln_queue *q, struct dln_wait *wait)
 {
 	unsigned long flags;
+	bool fits;
 
 	spin_lock_irqsave(&q->wait.lock, flags);
-	if (list_empty(&q->uring))
+	fits = q->uring_count < DLN_WAITS;
+	if (fits && !q->uring_count++)
 		__add_wait_queue(&q->wait, &q->uring_entry);
-	list_add_tail(&wait->node, &q->uring);
+	if (fits)
+		list_add_tail(&wait->node, &q->uring);
 	spin_unlock_irqrestore(&q->wait.lock, flags);
+	return fits;
 }
 
 /* Finish @one if it is still parked, or all of @key. How many those were */
@@ -107,7 +120,10 @@ static int dln_uring_wait(struct dln_queue *q, struct io_uring_cmd *cmd,
 	wait->key = key;
 	/* First, so that whoever finishes it can; and then only they may. */
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
-	dln_wait_park(q, wait);
+	if (!dln_wait_park(q, wait)) {
+		io_uring_cmd_done(cmd, -EBUSY, issue_flags);
+		return -EIOCBQUEUED;
+	}
 	/* [sleep], see dln_wake(). */
 	smp_mb();
 	if (dln_wait_over(q))

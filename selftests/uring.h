@@ -12,6 +12,8 @@
 /* What liburing 2.3 does not know */
 #define OP_READ_MULTISHOT	49
 
+#define NO_WAITS	"no waits before Linux 6.7"
+
 /* A command with 16 bytes of payload. @data comes back. */
 static inline struct io_uring_sqe *uring_prep(struct io_uring *ring, int fd,
 					      uint32_t op, const void *payload,
