@@ -118,16 +118,6 @@ static inline void unlink_child(struct deadline_context *child)
 	child->back = NULL;
 }
 
-static inline uint32_t state_of(const struct deadline_context *node)
-{
-	return __atomic_load_n(&node->state, __ATOMIC_SEQ_CST);
-}
-
-static inline void set_state(struct deadline_context *node, uint32_t state)
-{
-	__atomic_store_n(&node->state, state, __ATOMIC_RELAXED);
-}
-
 /* Sleep until the node's subtree is over, which somebody is busy with. */
 static void await(struct deadline_context *node)
 {
@@ -170,13 +160,13 @@ static bool begin(struct deadline_context *node,
 	bool mine;
 
 	lock(&node->lock);
-	mine = state_of(node) <= CONTEXT_OPEN;
+	mine = context_state(node) <= CONTEXT_CROWDED;
 	if (mine) {
-		set_state(node, CONTEXT_COMPLETING);
+		context_set_state(node, CONTEXT_COMPLETING);
 		while ((child = node->child)) {
 			end_like(child, node);
 			/* Who releases the last reference completes it. */
-			if (state_of(child) == CONTEXT_BARE ||
+			if (context_state(child) == CONTEXT_BARE ||
 			    !get_unless_zero(child)) {
 				unlink_child(child);
 				continue;
@@ -239,7 +229,7 @@ void complete(struct deadline_context *node)
  */
 void context_complete(struct deadline_context *node)
 {
-	uint32_t state = state_of(node);
+	uint32_t state = context_state(node);
 
 	if (__builtin_expect(state != CONTEXT_BARE, 0) &&
 	    state != CONTEXT_COMPLETE)
@@ -274,15 +264,14 @@ void refuse_child(struct deadline_context *child,
 	end_like(child, parent);
 }
 
-/* Link a node that is armed below its parent node, which may be over. */
+/* The parent node's lock is held, and let go; it may be over. */
 static inline __attribute__((always_inline))
-void link_child(struct deadline_context *child,
-		struct deadline_context *parent)
+void link_locked(struct deadline_context *child,
+		 struct deadline_context *parent, bool open)
 {
 	struct deadline_context *next;
 
-	lock(&parent->lock);
-	if (__builtin_expect(!context_opens(parent), 0)) {
+	if (__builtin_expect(!open, 0)) {
 		refuse_child(child, parent);
 		return;
 	}
@@ -293,6 +282,59 @@ void link_child(struct deadline_context *child,
 	child->back = &parent->child;
 	parent->child = child;
 	unlock(&parent->lock);
+}
+
+static __attribute__((noinline))
+void link_contended(struct deadline_context *child,
+		    struct deadline_context *parent)
+{
+	lock_slow(&parent->lock);
+	link_locked(child, parent, context_opens(parent));
+	crowd_form(parent);
+}
+
+/* Below a parent that is not just OPEN */
+static __attribute__((noinline))
+void link_rare(struct deadline_context *child, struct deadline_context *parent)
+{
+	struct deadline_context *node = parent->node, *up = node;
+
+	if (parent == node && context_state(node) == CONTEXT_CROWDED) {
+		parent = crowd_stand_in(node);
+		child->parent = parent;
+		up = parent;
+	}
+	deadline_ref(parent);
+	lock(&up->lock);
+	link_locked(child, up, context_opens(up));
+	/* The stand-in may not know yet. */
+	if (up != node && !context_armed(node))
+		context_complete(node);
+}
+
+/*
+ * Link a node that is armed below its parent, which may be over. If the parent is
+ * OPEN it was before, and context_opens() has nothing to do.
+ */
+static inline __attribute__((always_inline))
+void link_child(struct deadline_context *child,
+		struct deadline_context *parent)
+{
+	struct deadline_context *node = parent->node;
+
+	if (!node) {
+		deadline_ref(parent);
+		return;
+	}
+	if (__builtin_expect(context_state(node) != CONTEXT_OPEN, 0)) {
+		link_rare(child, parent);
+		return;
+	}
+	deadline_ref(parent);
+	if (__builtin_expect(!trylock(&node->lock), 0))
+		link_contended(child, node);
+	else
+		link_locked(child, node, context_armed(node));
 }
 
 /*
@@ -340,11 +382,8 @@ int make_node(struct deadline_context *node, struct deadline_context *parent,
 	/* Release: a reaper that gets a reference gets all of the above. */
 	__atomic_store_n(&node->refs, 1, __ATOMIC_RELEASE);
 	*ret_context = node;
-	if (parent != &background) {
-		deadline_ref(parent);
-		if (parent->node)
-			link_child(node, parent->node);
-	}
+	if (parent != &background)
+		link_child(node, parent);
 	return 0;
 }
 
@@ -489,21 +528,29 @@ static inline void leave(struct deadline_context *node,
 	unlock(&parent->lock);
 }
 
-/* What was below the node, or will never be */
+/*
+ * End a node that had something below it, which is gone or will never be. False if
+ * there are stand-ins yet: the last of those will.
+ */
 static __attribute__((noinline))
-void clear_node(struct deadline_context *node)
+bool end_rare(struct deadline_context *node)
 {
 	int saved = errno;
 
+	if (crowd_dissolve(node))
+		return false;
+	end(node, 0);
 	if (context_orphan(node))
-		return;
+		return true;
 	complete(node);
 	if (node->done_fd) {
 		close(node->done_fd - 1);
 		node->done_fd = 0;
 		errno = saved;
 	}
-	set_state(node, CONTEXT_BARE);
+	node->crowd = NULL;
+	context_set_state(node, CONTEXT_BARE);
+	return true;
 }
 
 /* Give a reference back; was it the last? */
@@ -513,23 +560,25 @@ static inline bool put(struct deadline_context *context)
 	       __atomic_fetch_sub(&context->refs, 1, __ATOMIC_ACQ_REL) == 1;
 }
 
-/* Nobody has a reference any more. */
-static inline void finish(struct deadline_context *context, struct list *mine)
+/* Nobody has a reference any more. False if that is not so again. */
+static inline bool finish(struct deadline_context *context, struct list *mine)
 {
 	struct deadline_context *up;
 
 	if (__builtin_expect(context->node != context, 0)) {
 		free(context);
-		return;
+		return true;
 	}
-	end(context, 0);
-	if (__builtin_expect(state_of(context) != CONTEXT_BARE, 0))
-		clear_node(context);
+	if (__builtin_expect(context_state(context) == CONTEXT_BARE, 1))
+		end(context, 0);
+	else if (!end_rare(context))
+		return false;
 	/* The locks of an orphan may have been held when the process forked. */
 	up = context->parent->node;
 	if (up && !context_orphan(context))
 		leave(context, up);
 	pool_free(context, mine);
+	return true;
 }
 
 static inline __attribute__((always_inline))
@@ -539,7 +588,8 @@ void release(struct deadline_context *context, struct list *mine)
 
 	while (put(context)) {
 		parent = context->parent;
-		finish(context, mine);
+		if (!finish(context, mine))
+			break;
 		context = parent;
 	}
 }

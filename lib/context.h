@@ -16,9 +16,10 @@
 enum {
 	CONTEXT_BARE,		/* nothing ever was below it */
 	CONTEXT_OPEN,		/* not yet */
+	CONTEXT_CROWDED,	/* nor that, and it has stand-ins: see crowd.c */
 	CONTEXT_COMPLETING,	/* somebody is at it */
 	CONTEXT_AWAITED,	/* and others sleep until he is done */
-	CONTEXT_COMPLETE,
+	CONTEXT_COMPLETE = 8,	/* a bit, so that one test does for BARE too */
 };
 
 /**
@@ -42,10 +43,12 @@ enum {
  * @cancel_cause: given to the first cancel, plus one; 0 = none yet. By one swap.
  * @key: of a value context; NULL in others
  * @value: of a value context
- * @creator: where it was made, for the report of leaks
+ * @crowd: of a node: see crowd.c
+ * @creator: where it was made, for the report of leaks; NULL of a stand-in
  * @done_fd: of a node: an eventfd plus one, 0 = none; under @lock
  *
- * What a free node has: no child, no hook, no back, no done_fd, and it is BARE.
+ * What a free node has: no child, no hook, no back, no crowd, no done_fd, and it is
+ * BARE.
  */
 struct deadline_context {
 	const deadline_word *word;
@@ -63,7 +66,10 @@ struct deadline_context {
 	uintptr_t timeout_cause;
 	uintptr_t cancel_cause;
 	const void *key;
-	void *value;
+	union {
+		void *value;
+		struct crowd *crowd;
+	};
 	void *creator;
 	int done_fd;
 };
@@ -112,6 +118,11 @@ void context_complete(struct deadline_context *node);
 bool context_help(struct deadline_context *node, uint64_t now);
 void context_expired(struct deadline_context *node);
 
+/* crowd.c */
+void crowd_form(struct deadline_context *node);
+struct deadline_context *crowd_stand_in(const struct deadline_context *node);
+bool crowd_dissolve(struct deadline_context *node);
+
 /* hook.c */
 bool hook_link(struct deadline_hook *hook);
 /* Under the node's lock */
@@ -128,9 +139,15 @@ void lock_slow(uint32_t *lock);
 void unlock_slow(uint32_t *lock);
 
 /* To be held with signals off, if this thread has a worker */
+static inline bool trylock(uint32_t *lock)
+{
+	return !(__atomic_fetch_or(lock, LOCK_HELD, __ATOMIC_ACQUIRE) &
+		 LOCK_HELD);
+}
+
 static inline void lock(uint32_t *lock)
 {
-	if (__atomic_fetch_or(lock, LOCK_HELD, __ATOMIC_ACQUIRE) & LOCK_HELD)
+	if (!trylock(lock))
 		lock_slow(lock);
 }
 
@@ -209,6 +226,24 @@ static inline uint64_t context_word(const struct deadline_context *context)
 			       __ATOMIC_ACQUIRE);
 }
 
+static inline uint32_t context_state(const struct deadline_context *node)
+{
+	return __atomic_load_n(&node->state, __ATOMIC_SEQ_CST);
+}
+
+static inline void context_set_state(struct deadline_context *node,
+				     uint32_t state)
+{
+	__atomic_store_n(&node->state, state, __ATOMIC_RELAXED);
+}
+
+/* In the order of all that is SEQ_CST */
+static inline bool context_armed(const struct deadline_context *node)
+{
+	return __atomic_load_n((const uint64_t *)node->word,
+			       __ATOMIC_SEQ_CST) & DEADLINE_WORD_ARMED;
+}
+
 static inline bool context_over(const struct deadline_context *context)
 {
 	return !(context_word(context) & DEADLINE_WORD_ARMED);
@@ -235,8 +270,7 @@ static inline bool context_opens(struct deadline_context *node)
 	if (__atomic_load_n(&node->state, __ATOMIC_RELAXED) == CONTEXT_BARE)
 		__atomic_exchange_n(&node->state, CONTEXT_OPEN,
 				    __ATOMIC_SEQ_CST);
-	return __atomic_load_n((const uint64_t *)node->word,
-			       __ATOMIC_SEQ_CST) & DEADLINE_WORD_ARMED;
+	return context_armed(node);
 }
 
 #endif

@@ -96,6 +96,7 @@ int queue_sleep(struct deadline_queue *queue, struct pollfd *fds, nfds_t n,
  * @magazine: the same for the short ways, which hold no signal off; NULL if a
  *	signal may stop this thread
  * @now: what it last read from the clock
+ * @number: which of a crowd's stand-ins is its; 0 = not known yet
  * @off: while this is not 0, no signal stops it; 1 at first
  * @worker: whose callback stops it; NULL for most threads
  */
@@ -103,6 +104,7 @@ struct self {
 	struct list *lists;
 	struct list *magazine;
 	uint64_t now;
+	uint32_t number;
 	unsigned int off;
 	const struct deadline_worker *worker;
 };

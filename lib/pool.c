@@ -254,7 +254,8 @@ static __attribute__((destructor)) void report_leaks(void)
 	for (pool = pools; pool; pool = pool->older) {
 		for (i = 0; i < pool->used; i++) {
 			if (__atomic_load_n(&pool->contexts[i].refs,
-					    __ATOMIC_RELAXED))
+					    __ATOMIC_RELAXED) &&
+			    pool->contexts[i].creator)
 				fprintf(stderr, "deadline: never released: a context made at %p\n",
 					pool->contexts[i].creator);
 		}
