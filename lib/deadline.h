@@ -10,6 +10,11 @@
  *
  * After fork(2) the child has the objects but no queue serves them: every word
  * reads over and the calls return -ECHILD.
+ *
+ * As with free(3), nobody can tell an object that is gone from one that took its
+ * place: to use a queue after its close, a slot after its free, a context or hook
+ * without a reference, or to give one back twice, is undefined. A slot belongs to one
+ * thread at a time (owner only); that is not checked.
  */
 #ifndef DEADLINE_H
 #define DEADLINE_H
@@ -155,7 +160,7 @@ int deadline_queue_close(deadline_queue *queue);
  */
 int deadline_queue_fd(deadline_queue *queue);
 
-/** deadline_queue_backend() - DEADLINE_BACKEND_KERNEL or _THREAD */
+/** deadline_queue_backend() - Return: DEADLINE_BACKEND_KERNEL or _THREAD. */
 int deadline_queue_backend(const deadline_queue *queue);
 
 /**
@@ -311,7 +316,7 @@ deadline_context *deadline_background(void);
  * deadline_with_cancel() - a context that deadline_cancel() ends
  *
  * Return: 0; -ENOSPC if the limit of slots is reached, -ENOMEM, -ECHILD, or what
- * deadline_queue_open() and deadline_slot_arm() say. Likewise the next two.
+ * deadline_queue_open() and deadline_slot_arm() say.
  */
 int deadline_with_cancel(deadline_context *parent,
 			 deadline_context **ret_context);
@@ -322,11 +327,12 @@ int deadline_with_cancel(deadline_context *parent,
  *
  * If the parent's deadline is earlier, that holds, and its cause. A deadline that
  * has passed makes a context that is over.
+ * Return: as deadline_with_cancel(); -EINVAL for the cause UINTPTR_MAX.
  */
 int deadline_with_deadline(deadline_context *parent, uintptr_t cause,
 			   deadline_context **ret_context, uint64_t when);
 
-/** deadline_with_timeout() - the same, @ns from now */
+/** deadline_with_timeout() - the same, @ns from now. Return: likewise. */
 int deadline_with_timeout(deadline_context *parent, uintptr_t cause,
 			  deadline_context **ret_context, uint64_t ns);
 
@@ -339,7 +345,11 @@ int deadline_with_timeout(deadline_context *parent, uintptr_t cause,
 int deadline_with_value(deadline_context *parent, const void *key, void *value,
 			deadline_context **ret_context);
 
-/** deadline_without_cancel() - the parent's values, but never over. 0, -ENOMEM */
+/**
+ * deadline_without_cancel() - the parent's values, but never over
+ *
+ * Return: 0, -ENOMEM.
+ */
 int deadline_without_cancel(deadline_context *parent,
 			    deadline_context **ret_context);
 
@@ -366,8 +376,10 @@ void deadline_release(deadline_context *context);
 const deadline_word *deadline_context_word(const deadline_context *context);
 
 /**
- * deadline_err() - 0 while it runs; -ETIME, its deadline came; -ECANCELED. Stable.
- * Only in a child after fork(2): -ECHILD.
+ * deadline_err() - why is it over?
+ *
+ * Return: 0 while it runs; -ETIME, its deadline came; -ECANCELED. Stable. Only in a
+ * child after fork(2): -ECHILD.
  */
 int deadline_err(const deadline_context *context);
 
@@ -418,18 +430,28 @@ int deadline_after(deadline_context *context, void (*fn)(void *arg), void *arg,
  */
 int deadline_hook_stop(deadline_hook *hook);
 
-/** deadline_hook_stop_wait() - and if it has started, until it ended; -EDEADLK
- * from within it
+/**
+ * deadline_hook_stop_wait() - the same, and if it has started, until it ended
+ *
+ * Return: as deadline_hook_stop(); -EDEADLK from within it.
  */
 int deadline_hook_stop_wait(deadline_hook *hook);
 
-/** deadline_hook_free() - give the handle back, stopped or not; NULL is fine */
+/**
+ * deadline_hook_free() - give the handle back, stopped or not; NULL is fine
+ *
+ * Once, and no other call with it after that. The function runs all the same.
+ */
 void deadline_hook_free(deadline_hook *hook);
 
 /**
  * deadline_set_executor() - where functions of deadline_after() run
  * @submit: have fn(arg) called soon, not before it returns; 0, or non-zero if that
  *	cannot be: then a thread of the library's calls it
+ *
+ * Any thread may submit, also several at once, from within the call that ended the
+ * context. Whatever @submit has taken must be called, once: else who waits for it in
+ * deadline_hook_stop_wait() waits for ever.
  *
  * Return: 0; -EBUSY after the first deadline_after().
  */
@@ -439,40 +461,46 @@ int deadline_set_executor(int (*submit)(void (*fn)(void *arg), void *arg));
  * Calls that block, under a context and a limit of their own, the earlier of which
  * ends them: -ETIME or -ECANCELED the context, -ETIMEDOUT @until. Bytes that were
  * moved are told, whatever came meanwhile. Else they return what the system call
- * does, or -errno. Signals do not interrupt them. A context that is over refuses
- * before anything is tried.
+ * does, or -errno; -EMFILE or -ENFILE, a thread's first one that sleeps needs an
+ * eventfd. Signals do not interrupt them. A context that is over refuses before
+ * anything is tried.
  *
  * Where several threads read or accept from one descriptor that is no socket, or
  * accept from one socket, it should be O_NONBLOCK: another may be quicker.
  */
 
-/** deadline_read() - as read(2) */
+/** deadline_read() - as read(2). Return: what that does, or -errno. */
 ssize_t deadline_read(deadline_context *context, int fd, void *data,
 		      size_t size, uint64_t until);
-/** deadline_write() - as write(2), but may move less */
+/**
+ * deadline_write() - as write(2), but may move less
+ *
+ * SIGPIPE too; deadline_sendmsg() has MSG_NOSIGNAL. Return: what moved, or -errno.
+ */
 ssize_t deadline_write(deadline_context *context, int fd, const void *data,
 		       size_t size, uint64_t until);
-/** deadline_recvmsg() - as recvmsg(2) */
+/** deadline_recvmsg() - as recvmsg(2). Return: what that does, or -errno. */
 ssize_t deadline_recvmsg(deadline_context *context, int fd, struct msghdr *msg,
 			 int flags, uint64_t until);
-/** deadline_sendmsg() - as sendmsg(2) */
+/** deadline_sendmsg() - as sendmsg(2). Return: what that does, or -errno. */
 ssize_t deadline_sendmsg(deadline_context *context, int fd,
 			 const struct msghdr *msg, int flags, uint64_t until);
-/** deadline_accept() - as accept4(2) */
+/** deadline_accept() - as accept4(2). Return: what that does, or -errno. */
 int deadline_accept(deadline_context *context, int fd, struct sockaddr *addr,
 		    unsigned int *addr_size, int flags, uint64_t until);
 /**
  * deadline_connect() - as connect(2)
  *
  * The socket is O_NONBLOCK meanwhile. After a failure, close it.
+ * Return: 0 or -errno.
  */
 int deadline_connect(deadline_context *context, int fd,
 		     const struct sockaddr *addr, unsigned int addr_size,
 		     uint64_t until);
-/** deadline_poll() - as poll(2); never returns 0 */
+/** deadline_poll() - as poll(2). Return: how many are ready, or -errno; never 0. */
 int deadline_poll(deadline_context *context, struct pollfd *fds, unsigned long n,
 		  uint64_t until);
-/** deadline_sleep() - until @until: 0, or why not */
+/** deadline_sleep() - until @until. Return: 0, or what ended it before. */
 int deadline_sleep(deadline_context *context, uint64_t until);
 
 /*
