@@ -11,7 +11,7 @@
 #	make modules		deadline.ko for the kernel in KDIR
 #	make modules_install	where modprobe finds it, below INSTALL_MOD_PATH
 #	make install		all else, below DESTDIR: to PREFIX the library, the
-#				man page and what loads the module at boot; to
+#				man pages and what loads the module at boot; to
 #				SRCDIR the module's sources, for dkms
 #	make uninstall
 
@@ -98,7 +98,7 @@ ready:
 	tools/deps
 	$(MAKE) -s all
 
-# All of user space: what programs are built with, the man page, what udev and
+# All of user space: what programs are built with, the man pages, what udev and
 # systemd read at boot, and the sources from which dkms builds the module for
 # each kernel.  A module that is built here has modules_install instead.
 PREFIX ?= /usr/local
@@ -107,15 +107,15 @@ SRCDIR ?= /usr/src
 headers := lib/deadline.h lib/deadline_inline.h
 include := $(DESTDIR)$(PREFIX)/include
 libdir := $(DESTDIR)$(LIBDIR)
-man4 := $(DESTDIR)$(PREFIX)/share/man/man4
+man := $(DESTDIR)$(PREFIX)/share/man
 # Where udev and systemd look, whatever LIBDIR is
 rules := $(DESTDIR)$(PREFIX)/lib/udev/rules.d
 load := $(DESTDIR)$(PREFIX)/lib/modules-load.d
 dkms := $(DESTDIR)$(SRCDIR)/deadline-$(VERSION)
 
 install: all
-	install -d $(include)/linux $(libdir)/pkgconfig $(man4) $(rules) \
-		$(load) $(dkms)/kmod $(dkms)/uapi/linux $(dkms)/LICENSES
+	install -d $(include)/linux $(libdir)/pkgconfig $(man)/man3 \
+		$(man)/man4 $(rules) $(load) $(dkms)/kmod $(dkms)/uapi/linux $(dkms)/LICENSES
 	install -m 644 $(headers) $(include)
 	install -m 644 uapi/linux/deadline.h $(include)/linux
 	install -m 644 $(lib_static) $(lib_shared).0 $(libdir)
@@ -123,7 +123,8 @@ install: all
 	sed -e 's,@PREFIX@,$(PREFIX),' -e 's,@LIBDIR@,$(LIBDIR),' \
 		-e 's,@VERSION@,$(VERSION),' lib/deadline.pc.in \
 		> $(libdir)/pkgconfig/deadline.pc
-	install -m 644 uapi/deadline.4 $(man4)
+	install -m 644 lib/deadline.3 $(man)/man3
+	install -m 644 uapi/deadline.4 $(man)/man4
 	install -m 644 kmod/60-deadline.rules $(rules)
 	install -m 644 kmod/modules-load.conf $(load)/deadline.conf
 	install -m 644 Kbuild $(dkms)
@@ -137,7 +138,8 @@ uninstall:
 	rm -f $(headers:lib/%=$(include)/%) $(include)/linux/deadline.h
 	rm -f $(libdir)/libdeadline.a $(libdir)/libdeadline.so \
 		$(libdir)/libdeadline.so.0 $(libdir)/pkgconfig/deadline.pc
-	rm -f $(man4)/deadline.4 $(rules)/60-deadline.rules $(load)/deadline.conf
+	rm -f $(man)/man3/deadline.3 $(man)/man4/deadline.4
+	rm -f $(rules)/60-deadline.rules $(load)/deadline.conf
 	rm -rf $(dkms)
 
 modules:
