@@ -7,6 +7,7 @@
 #	make check		the tests; and what takes hours:
 #	make check-kernels	all of them that use the module, on all kernels
 #	make check-debug	the same on kernels built to debug
+#	make check-long		those that count to millions, to the end
 #	make costs		what each operation costs, exactly
 #	make modules		deadline.ko for the kernel in KDIR
 #	make modules_install	where modprobe finds it, below INSTALL_MOD_PATH
@@ -87,7 +88,7 @@ check: ready
 	$(MAKE) -s -C selftests
 	selftests/run
 
-check-kernels check-debug: ready
+check-kernels check-debug check-long: ready
 	$(MAKE) -s -C selftests
 	selftests/run $(@:check-%=%)
 
@@ -160,4 +161,4 @@ clean:
 
 percent := %
 
-.PHONY: all demo check check-kernels check-debug costs ready install uninstall modules modules_install clean
+.PHONY: all demo check check-kernels check-debug check-long costs ready install uninstall modules modules_install clean
