@@ -396,6 +396,58 @@ TEST_F(memory, too_much)
 	EXPECT_EQ(0, module_uses());
 }
 
+/* All of user 1000's slots, due now and then; and more memory than there is */
+static int use_up_memory(void *arg)
+{
+	uint64_t seed = 1;
+	struct queue q;
+	uint32_t i;
+	char *page;
+
+	(void)arg;
+	if (write_text(OURS "/cgroup.procs", "0"))
+		return 1;
+	if (exempt(false) || open_as(1000, &q, LIMIT))
+		return 2;
+	for (i = 0; i < LIMIT; i++)
+		if (slot_arm(&q, i, clock_ns() + next_random(&seed) % SECOND))
+			return 3;
+	for (;;) {
+		page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (page == MAP_FAILED)
+			return 4;
+		*page = 1;
+	}
+}
+
+/* A process that dies of it leaves nothing behind, and others' queues go on. */
+TEST_F(memory, oom_kill)
+{
+	long user_slots = parameter("user_slots"), before = memory_used();
+	struct queue q;
+	int status;
+
+	ASSERT_EQ(0, set_parameter("user_slots", LIMIT));
+	ASSERT_EQ(0, write_text(OURS "/memory.max", "16M"));
+	ASSERT_EQ(0, queue_open(&q, 64, O_CLOEXEC));
+	ASSERT_EQ(0, slot_arm(&q, 0, clock_ns() + 5 * MS));
+	status = in_child(use_up_memory, NULL);
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(1, read_value(OURS "/memory.events", "oom_kill "));
+	EXPECT_EQ(1, ring_collect(&q, 1));
+	ASSERT_EQ(0, slot_arm(&q, 1, clock_ns() + MS));
+	EXPECT_EQ(1, ring_collect(&q, 1));
+	queue_close(&q);
+	EXPECT_EQ(0, module_uses());
+	/* All of his slots are there again, and the cgroup's memory. */
+	ASSERT_EQ(0, exempt(false));
+	EXPECT_EQ(-ENOSPC, try_as(1000, LIMIT + 1));
+	EXPECT_EQ(0, try_as(1000, LIMIT));
+	EXPECT_GT(before + 1024 * 1024, memory_used());
+	EXPECT_EQ(0, set_parameter("user_slots", user_slots));
+}
+
 /* SETUP of the largest queue over and over, as user 1000 */
 static void set_up_forever(bool *started)
 {
