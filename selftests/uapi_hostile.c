@@ -8,8 +8,8 @@
  * is for the log to say, which every guest run ends with.
  *
  * The choices follow from DEADLINE_TEST_SEED (1), which each run prints; how the
- * threads interleave does not. DEADLINE_TEST_PERCENT=10000 makes it ten million
- * calls; of writes there are more.
+ * threads interleave does not. DEADLINE_TEST_PERCENT=1000 makes it a million
+ * calls; of writes there are hundreds of them.
  */
 #include <poll.h>
 #include <sys/eventfd.h>
