@@ -199,7 +199,15 @@ TEST(each_call)
 	TH_LOG("%s: %d faults", #call, faults);				\
 	ASSERT_LE(at_least, faults);					\
 } while (0)
-	WORKS(call_open, 2);
+	/*
+	 * Again and again: of what leaks, kmemleak overlooks those that a stale
+	 * pointer on some stack still names.
+	 */
+	for (i = 0; i < 8; i++) {
+		WORKS(call_open, 2);
+		undo(call_open, &c);
+	}
+	ASSERT_LE(0, call_open(&c));
 	WORKS(call_setup, 4);
 	WORKS(call_map, 1);
 	slots = c.at + c.setup.slots_offset;
