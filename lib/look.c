@@ -222,8 +222,9 @@ void look_at(struct server *server, uint32_t index, uint64_t now)
 			return;
 		}
 		if (expire(server, index, word, now)) {
-			count(&queue->status->expired);
 			post(server, index);
+			/* Who sees the count finds it in the ring. */
+			count(&queue->status->expired);
 			if (__atomic_load_n(&slot->flags, __ATOMIC_RELAXED) &
 			    DEADLINE_SLOT_SIGNAL)
 				syscall(SYS_tgkill, getpid(),

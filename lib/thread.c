@@ -19,6 +19,8 @@
 
 /* As the module has it, if nobody says otherwise */
 #define PERIOD_MIN	10000
+/* Doorbells served before it is asked again what is due */
+#define DOORBELLS	64
 
 /*
  * Make the eventfd readable. First the write, then the word of it: what is
@@ -33,42 +35,49 @@ static void raise_fd(struct server *server)
 	__atomic_store_n(&server->raised, true, __ATOMIC_SEQ_CST);
 }
 
-static void wake_server(struct server *server)
+/* If it would sleep beyond @key */
+static void wake_server(struct server *server, uint64_t key)
 {
-	if (__atomic_load_n(&server->asleep, __ATOMIC_SEQ_CST) &&
+	if (__atomic_load_n(&server->until, __ATOMIC_SEQ_CST) > key &&
 	    __atomic_exchange_n(&server->asleep, 0, __ATOMIC_SEQ_CST))
 		syscall(SYS_futex, &server->asleep, FUTEX_WAKE_PRIVATE, 1);
 }
 
+static uint64_t due_of(const struct deadline_slot *slot)
+{
+	return __atomic_load_n(&slot->word, __ATOMIC_SEQ_CST) &
+	       ~DEADLINE_WORD_STATE;
+}
+
 /*
- * Plan a look at each slot that was rung for, or look at once if it is due.
+ * Plan a look at some of the slots that were rung for, or look at once if it is due.
  * Here, unlike in the kernel, the slot may have been cancelled since the ring;
  * its word still has the deadline, and the look is planned all the same, or
  * whoever arms and cancels faster than we run would ring every time.
  */
 static void serve_doorbells(struct server *server)
 {
-	uint32_t next = __atomic_exchange_n(&server->pushed, 0,
-					    __ATOMIC_SEQ_CST);
 	struct deadline_queue *queue = server->queue;
+	uint64_t due, key, now = deadline_now();
+	unsigned int left = DOORBELLS;
 	struct node *node;
-	uint64_t due, key, now;
 	uint32_t index;
 
-	while (next) {
-		index = next - 1;
+	if (!server->popped)
+		server->popped = __atomic_exchange_n(&server->pushed, 0,
+						     __ATOMIC_SEQ_CST);
+	while (server->popped && left--) {
+		index = server->popped - 1;
 		node = &server->nodes[index];
-		next = node->below;
+		server->popped = node->below;
 		/* From here on it may be pushed again; then look at the word. */
 		__atomic_exchange_n(&node->pushed, 0, __ATOMIC_SEQ_CST);
-		due = __atomic_load_n(&queue->slots[index].word,
-				      __ATOMIC_SEQ_CST) & ~DEADLINE_WORD_STATE;
+		due = due_of(&queue->slots[index]);
 		count(&queue->status->doorbells);
 		key = look_key(&queue->slots[index], due);
 		if (due == DEADLINE_TIME_NEVER ||
 		    (node->place && node->key <= key))
 			continue;
-		now = deadline_now();
 		if (due > now)
 			look_enqueue(server, node, key);
 		else
@@ -98,11 +107,15 @@ static void server_sleep(struct server *server)
 	}
 	/* Asleep first, then is there work? The doorbell does the opposite. */
 	__atomic_store_n(&server->asleep, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&server->until, node ? node->key : DEADLINE_NEVER,
+			 __ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(&server->pushed, __ATOMIC_SEQ_CST) &&
 	    !__atomic_load_n(&server->stop, __ATOMIC_SEQ_CST))
 		syscall(SYS_futex, &server->asleep, FUTEX_WAIT_BITSET_PRIVATE,
 			1, timeout, NULL, FUTEX_BITSET_MATCH_ANY);
+	__atomic_store_n(&server->until, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&server->asleep, 0, __ATOMIC_SEQ_CST);
+	count(&server->queue->status->interrupts);
 }
 
 static void *serve(void *arg)
@@ -113,14 +126,14 @@ static void *serve(void *arg)
 	/* The default slack of 50 us would be our lateness. */
 	prctl(PR_SET_TIMERSLACK, 1);
 	while (!__atomic_load_n(&server->stop, __ATOMIC_SEQ_CST)) {
-		count(&server->queue->status->interrupts);
 		tail = server->tail;
 		serve_doorbells(server);
 		serve_due(server);
 		if (server->tail != tail &&
 		    __atomic_load_n(&server->watched, __ATOMIC_SEQ_CST))
 			raise_fd(server);
-		server_sleep(server);
+		if (!server->popped)
+			server_sleep(server);
 	}
 	return NULL;
 }
@@ -219,7 +232,7 @@ static void thread_close(struct deadline_queue *queue)
 
 	if (!queue->orphan) {
 		__atomic_store_n(&server->stop, true, __ATOMIC_SEQ_CST);
-		wake_server(server);
+		wake_server(server, 0);
 		pthread_join(server->thread, NULL);
 	}
 	release(queue);
@@ -228,23 +241,29 @@ static void thread_close(struct deadline_queue *queue)
 /*
  *	doorbell			server
  *	--------			------
- *	push				asleep = 1
- *	load asleep			load pushed
+ *	push				until = when it will wake
+ *	load until			load pushed
  *
  * All four sequentially consistent: either the server finds the slot or the
- * doorbell finds the server asleep. A slot that is on the stack already is
- * taken off it before its word is looked at.
+ * doorbell finds until when the server sleeps. That is early enough for most: a
+ * new timeout comes after those that run. A slot that is on the stack already is
+ * taken off it before its word is looked at; it may have an earlier time by now.
  */
 static int thread_ring(struct deadline_queue *queue, const uint32_t *slots,
 		       unsigned int n)
 {
 	struct server *server = queue->server;
+	uint64_t key, first = DEADLINE_NEVER;
 	struct node *node;
 	unsigned int i;
 	uint32_t top;
 	int saved = errno;
 
 	for (i = 0; i < n; i++) {
+		key = look_key(&queue->slots[slots[i]],
+			       due_of(&queue->slots[slots[i]]));
+		if (first > key)
+			first = key;
 		node = &server->nodes[slots[i]];
 		if (__atomic_exchange_n(&node->pushed, 1, __ATOMIC_SEQ_CST))
 			continue;
@@ -256,7 +275,7 @@ static int thread_ring(struct deadline_queue *queue, const uint32_t *slots,
 						      __ATOMIC_SEQ_CST,
 						      __ATOMIC_RELAXED));
 	}
-	wake_server(server);
+	wake_server(server, first);
 	errno = saved;
 	return n;
 }

@@ -33,7 +33,9 @@ struct node {
  * @heaped: how many
  * @tail: next position of the ring; the thread's alone
  * @pushed: number + 1 of the slot pushed last, 0 = none; both sides
+ * @popped: the same of those taken off that stack; the thread's alone
  * @asleep: 1 while the thread sleeps or is about to; futex; both sides
+ * @until: when that will end at the latest, 0 while it does not; the thread writes it
  * @stop: the queue is being closed
  * @watched: somebody looks at the eventfd
  * @raised: the eventfd may be readable; swapped by all
@@ -47,7 +49,9 @@ struct server {
 	uint32_t heaped;
 	uint64_t tail;
 	uint32_t pushed;
+	uint32_t popped;
 	uint32_t asleep;
+	uint64_t until;
 	bool stop;
 	bool watched;
 	bool raised;

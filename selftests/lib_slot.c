@@ -128,6 +128,38 @@ TEST_F(lib, move_earlier)
 	EXPECT_EQ(2, doorbells(self->queue, 2));
 }
 
+/* Behind a look that comes before it, and then not any more */
+TEST_F(lib, move_earlier_than_another)
+{
+	struct deadline_record record;
+
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, FAR));
+	doorbells(self->queue, 1);
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[1], 0, FAR + MS));
+	ASSERT_EQ(1, deadline_slot_move(self->slots[1], deadline_in(5 * MS)));
+	ASSERT_EQ(1, reap_one(self->queue, &record));
+	EXPECT_EQ(self->slots[1], record.slot);
+}
+
+/* Nobody need wake to look at what is not due before the next look. */
+TEST_F(lib, later_ones_wake_nobody)
+{
+	uint64_t before;
+	int i;
+
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, FAR));
+	serve_doorbells(self->queue, self->slots[1]);
+	before = stats_of(self->queue).interrupts;
+	for (i = 2; i < 64; i++) {
+		ASSERT_EQ(0, deadline_slot_arm(self->slots[i], 0, FAR + i));
+		/* In which somebody could wake */
+		EXPECT_EQ(-ETIME, deadline_queue_wait(self->queue,
+						      deadline_in(100 * US)));
+	}
+	serve_doorbells(self->queue, self->slots[1]);
+	EXPECT_GE(before + 4, stats_of(self->queue).interrupts);
+}
+
 /* From never to soon, and from soon to never */
 TEST_F(lib, move_never)
 {
