@@ -34,6 +34,7 @@ typedef _Atomic uint64_t deadline_word;
 #define DEADLINE_NEVER UINT64_MAX
 
 typedef struct deadline_queue deadline_queue;
+typedef struct deadline_shards deadline_shards;
 typedef struct deadline_slot deadline_slot;
 typedef struct deadline_context deadline_context;
 typedef struct deadline_hook deadline_hook;
@@ -185,6 +186,57 @@ int deadline_queue_wait(deadline_queue *queue, uint64_t until);
 /** deadline_queue_stats() - fill @ret_stats. Return: 0 or -ECHILD. */
 int deadline_queue_stats(deadline_queue *queue,
 			 struct deadline_stats *ret_stats);
+
+/*
+ * Shards: a queue for each thread that works, which then shares no lock, ring or
+ * timer with the others; and yet they see the expiries of one that is stuck.
+ */
+
+/**
+ * deadline_shards_open() - open a queue for each of @n workers
+ * @options: of each queue; or NULL
+ * @n: at most 8192; 0 = deadline_cpus() as it is now, where part of a CPU counts as
+ *	one
+ *
+ * Return: 0; -EINVAL for more; -ENOMEM; what deadline_queue_open() says.
+ */
+int deadline_shards_open(deadline_shards **ret_shards,
+			 const struct deadline_options *options,
+			 unsigned int n);
+
+/**
+ * deadline_shards_close() - close all of them
+ *
+ * As deadline_queue_close(). Return: 0; -EBUSY while slots of any are allocated,
+ * and then all stay open; NULL is fine.
+ */
+int deadline_shards_close(deadline_shards *shards);
+
+/** deadline_shards_count() - Return: for how many workers. */
+unsigned int deadline_shards_count(const deadline_shards *shards);
+
+/**
+ * deadline_shards_queue() - the queue of one worker
+ * @worker: from 0
+ *
+ * Borrowed, not to be closed. Any thread may use it, at the cost of sharing it.
+ * Return: it, or NULL if there is no such worker.
+ */
+deadline_queue *deadline_shards_queue(const deadline_shards *shards,
+				      unsigned int worker);
+
+/**
+ * deadline_shards_reap() - take expiries of a worker's own queue, then of others
+ * @records: room for @n; what its own does not fill is filled from the others, the
+ *	next one first
+ *
+ * As deadline_queue_reap(), which leaves the others alone. Async-signal-safe.
+ * Waiting is done on one queue: while all other workers sleep, nobody sees those
+ * of one that is stuck, so let one of them wake from time to time.
+ * Return: how many, 0 if none, -EINVAL if there is no such worker, -ECHILD.
+ */
+int deadline_shards_reap(deadline_shards *shards, unsigned int worker,
+			 struct deadline_record *records, unsigned int n);
 
 /**
  * deadline_slot_alloc() - take a slot of the queue, not armed, for one expiry,

@@ -87,6 +87,12 @@ int take_options(void *to, size_t known, const void *from, size_t size);
 int queue_sleep(struct deadline_queue *queue, struct pollfd *fds, nfds_t n,
 		uint64_t until);
 
+/* Too busy to be closed? */
+static inline bool queue_is_busy(const struct deadline_queue *queue)
+{
+	return queue->allocated && !queue->orphan;
+}
+
 #define HIDDEN_TLS	\
 	__attribute__((tls_model("initial-exec"), visibility("hidden")))
 

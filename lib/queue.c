@@ -110,7 +110,7 @@ int deadline_queue_close(deadline_queue *queue)
 
 	if (!queue)
 		return 0;
-	if (queue->allocated && !queue->orphan)
+	if (queue_is_busy(queue))
 		return -EBUSY;
 	fork_leave(queue);
 	queue->backend->close(queue);

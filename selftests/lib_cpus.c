@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * deadline_cpus(): affinity, and the tightest quota of the process's cgroup and all
- * above it, rounded up. Trees of real cgroups in a guest; elsewhere, and for what a
- * container sees, files that are mounted over those of /proc.
+ * deadline_cpus(), and how many shards there are for want of a number: affinity, and
+ * the tightest quota of the process's cgroup and all above it, rounded up. Trees of
+ * real cgroups in a guest; elsewhere, and for what a container sees, files that are
+ * mounted over those of /proc.
  */
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -20,6 +21,18 @@ static int put(const char *path, const char *text)
 	return ret;
 }
 
+/* How many queues are opened for as many CPUs; 0 if that is an error */
+static unsigned int shards(void)
+{
+	deadline_shards *shards;
+	unsigned int n;
+
+	if (deadline_shards_open(&shards, NULL, 0))
+		return 0;
+	n = deadline_shards_count(shards);
+	return deadline_shards_close(shards) ? 0 : n;
+}
+
 TEST(affinity)
 {
 	unsigned int all = deadline_cpus();
@@ -29,12 +42,14 @@ TEST(affinity)
 	ASSERT_EQ(0, sched_getaffinity(0, sizeof(set), &set));
 	EXPECT_LE(1, all);
 	EXPECT_GE(CPU_COUNT(&set), all);
+	EXPECT_EQ(all, shards());
 	while (!CPU_ISSET(cpu, &set))
 		cpu++;
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
 	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
 	EXPECT_EQ(1, deadline_cpus());
+	EXPECT_EQ(1, shards());
 }
 
 /* A mount namespace of our own, with a directory to fill: the working directory */
@@ -210,6 +225,7 @@ static void check_tree(struct __test_metadata *_metadata, bool v1,
 		if (cpus > all)
 			cpus = all;
 		EXPECT_EQ(cpus, deadline_cpus());
+		EXPECT_EQ(cpus, shards());
 	}
 }
 
