@@ -121,6 +121,58 @@ TEST_F(context, on_time)
 	EXPECT_EQ(0, early);
 }
 
+/* What a worker that calls nothing has of a context */
+struct reader {
+	const deadline_word *word;
+	uint64_t end;
+};
+
+static void *read_until_over(void *arg)
+{
+	struct reader *reader = arg;
+
+	while (!deadline_over(reader->word))
+		cpu_relax();
+	reader->end = clock_ns();
+	return NULL;
+}
+
+/*
+ * Words that are over by a deadline of their own, or of one above them, however far
+ * that is, and nobody calls the library meanwhile; else this would hang.
+ */
+TEST_F_TIMEOUT(context, on_time_in_workers_that_call_nothing, 60)
+{
+	uint64_t when = deadline_in(20 * MS);
+	deadline_context *contexts[5];
+	pthread_t threads[5];
+	struct reader readers[5];
+	int i;
+
+	ASSERT_EQ(0, deadline_with_deadline(self->root, CAUSE, &contexts[0],
+					    when));
+	ASSERT_EQ(0, deadline_with_cancel(contexts[0], &contexts[1]));
+	ASSERT_EQ(0, deadline_with_deadline(contexts[1], 1, &contexts[2],
+					    when + 1000 * SECOND));
+	ASSERT_EQ(0, deadline_with_value(contexts[2], self, self,
+					 &contexts[3]));
+	ASSERT_EQ(0, deadline_with_cancel(contexts[3], &contexts[4]));
+	for (i = 0; i < 5; i++) {
+		readers[i].word = deadline_context_word(contexts[i]);
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, read_until_over,
+					    &readers[i]));
+	}
+	for (i = 0; i < 5; i++) {
+		pthread_join(threads[i], NULL);
+		EXPECT_LE(when, readers[i].end);
+	}
+	for (i = 0; i < 5; i++) {
+		EXPECT_EQ(-ETIME, deadline_err(contexts[i]));
+		EXPECT_EQ(CAUSE, deadline_cause(contexts[i]));
+		deadline_release(contexts[i]);
+	}
+}
+
 TEST_F(context, the_earlier_deadline_holds)
 {
 	uint64_t when = deadline_in(20 * MS);
