@@ -9,9 +9,9 @@
 static const char help[] =
 "Usage: beside MEASURE\n"
 "\n"
-"Measure this library beside Go, if the build found Go:\n"
+"Measure this library beside Go, if the build found Go, as TAP:\n"
 "\n"
-"	scenes	how late a loop notices that its context is over; TAP\n"
+"	scenes	how late a loop notices that its context is over\n"
 "	parent	contexts made and cancelled under one parent, by threads\n"
 "	timers	how late 10,000 callbacks start, and what it costs to set one\n"
 "\n"
