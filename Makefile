@@ -28,7 +28,12 @@ lib_static := build/lib/libdeadline.a
 lib_shared := build/lib/libdeadline.so
 
 # A program is a directory below tools/ or lib/examples/ with C files in it.
-program_sources := $(wildcard tools/*/*.c lib/examples/*/*.c)
+# What tools/bench measures is for several of them.
+bench_sources := $(wildcard tools/bench/*.c)
+bench_objects := $(bench_sources:%.c=build/obj/%.o)
+bench := build/obj/bench.a
+program_sources := $(filter-out $(bench_sources),\
+	$(wildcard tools/*/*.c lib/examples/*/*.c))
 program_objects := $(program_sources:%.c=build/obj/%.o)
 programs := $(addprefix build/bin/,$(sort $(notdir \
 	$(patsubst %/,%,$(dir $(program_sources))))))
@@ -58,15 +63,19 @@ $(lib_shared).0: $(lib_objects) lib/deadline.map
 $(lib_shared): $(lib_shared).0
 	ln -sf $(notdir $<) $@
 
-$(program_objects): build/obj/%.o: %.c
+$(program_objects) $(bench_objects): build/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# liburing, where there is one, is a peer in the demo.
+$(bench): $(bench_objects)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+# liburing, where there is one, is a peer.
 uring := $(shell pkg-config --libs liburing 2>/dev/null)
 
 .SECONDEXPANSION:
-$(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent) build/obj/lib/examples/%/$$(percent),$(program_objects)) $(lib_static)
+$(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent) build/obj/lib/examples/%/$$(percent),$(program_objects)) $(bench) $(lib_static)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ -Wl,--as-needed $(uring)
 
@@ -157,7 +166,7 @@ clean:
 	rm -rf build tools/go/go.mod
 	test ! -e $(KDIR) || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
 
--include $(lib_objects:.o=.d) $(program_objects:.o=.d)
+-include $(lib_objects:.o=.d) $(program_objects:.o=.d) $(bench_objects:.o=.d)
 
 percent := %
 

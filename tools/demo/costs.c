@@ -3,54 +3,51 @@
 #include <stdio.h>
 #include "demo.h"
 
-uint64_t ahead[BLOCK];
+static const struct {
+	const char *name;
+	const struct peer *peer;
+} rows[] = {
+	{ "word: kernel", &peer_deadline },
+	{ "word: thread", &peer_deadline_thread },
+	{ "  the same, as library calls", &peer_calls },
+	{ "flag: timer thread", &peer_thread },
+	{ "flag: POSIX signal", &peer_posix },
+	{ "timerfd", &peer_timerfd },
+#if HAVE_URING
+	{ "CQE: io_uring", &peer_uring_defer },
+	{ "  the same, batched by 64", &peer_uring_batch },
+#endif
+};
 
-/* What the loop costs without the pair */
-static inline void nothing(void *unused, uint64_t base, const uint64_t *more)
+static void print(const char *name, const struct peer *peer, const char *unit)
 {
-	(void)unused;
-	__asm__ volatile("" : : "r"(base + *more));
-}
+	struct histogram result = { };
+	void *self = peer->open(1);
 
-static double loop;
-static const char *unit;
-
-static void row(const char *name, double cost)
-{
-	if (!cost)
-		printf("%-28s     - not here\n", name);
-	else
-		printf("%-28s %5.0f %s\n", name, cost - loop, unit);
+	printf("%-28s ", name);
+	if (!self) {
+		printf("    - not here\n");
+		return;
+	}
+	peer->close(self);
+	scenario_arm_cancel.run(&result, peer, 1, 100);
+	printf("%5.0f %s\n",
+	       (double)histogram_at(&result, 50) / scenario_arm_cancel.scale,
+	       unit);
 	fflush(stdout);
-}
-
-/* All the multiples of 1/256 of 49 ms, in some order */
-static void set_ahead(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < BLOCK; i++)
-		ahead[i] = MS + 49 * MS / BLOCK * (i * 97 % BLOCK);
 }
 
 void costs_table(bool kernel, bool exact)
 {
-	int backend = kernel ? DEADLINE_BACKEND_KERNEL :
-			       DEADLINE_BACKEND_THREAD;
+	const struct peer *other = kernel ? &peer_deadline_thread :
+					    &peer_deadline;
+	unsigned int i;
 
-	unit = exact ? "instructions" : "ns";
-	set_ahead();
-	loop = cost_of(nothing, NULL, 1u << 20, 1);
 	printf("\nTo arm a deadline 1 to 50 ms ahead and cancel it costs%s:\n",
 	       exact ? " exactly" : "");
-	row(kernel ? "word: kernel" : "word: thread",
-	    cost_word_inline(backend));
-	row("  the same, as library calls", cost_word_exported(backend));
-	row("flag: timer thread", cost_flag());
-	row("flag: POSIX signal", cost_posix());
-	row("timerfd", cost_timerfd());
-#if HAVE_URING
-	row("CQE: io_uring", cost_uring_single());
-	row("  the same, batched by 64", cost_uring_batched());
-#endif
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (rows[i].peer != other)
+			print(rows[i].name, rows[i].peer,
+			      exact ? "instructions" : "ns");
+	}
 }

@@ -4,8 +4,10 @@
  * deadline costs that is cancelled. One screen. In a guest under icount
  * (tools/demo/run) the kernel's row is there and all figures are exact.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +17,16 @@
 /* What is on time, for a task that notices in turns of half a microsecond */
 #define LIMIT	(5 * US)
 
-static struct peer *const peers[] = {
-	&word_by_kernel,
-	&word_by_thread,
-	&flag_by_thread,
-	&posix_timer,
+static const struct {
+	const char *name;
+	const struct peer *peer;
+} peers[] = {
+	{ "word: kernel", &peer_deadline },
+	{ "word: thread, FIFO", &peer_deadline_thread },
+	{ "flag: thread, OTHER", &peer_thread },
+	{ "flag: POSIX signal", &peer_posix },
 #if HAVE_URING
-	&io_uring_timeout,
+	{ "CQE: io_uring", &peer_uring },
 #endif
 };
 
@@ -51,6 +56,14 @@ void die(const char *what)
 	fflush(stdout);
 	fprintf(stderr, "\ndemo: %s failed: %s\n", what, strerror(errno));
 	exit(1);
+}
+
+void *peer_open(const struct peer *peer, unsigned int timers)
+{
+	void *self = peer->open(timers);
+
+	must(self, peer->name);
+	return self;
 }
 
 static unsigned int to_number(const char *text, const char *what,
@@ -119,23 +132,23 @@ static const char *scaled(char text[16], uint64_t ns)
 	return text;
 }
 
-static void print_spread(const struct spread *spread)
+static void print_spread(const struct histogram *spread)
 {
 	char p50[16], p99[16], max[16];
 
-	printf(" %5s %5s %5s ", scaled(p50, spread->p50),
-	       scaled(p99, spread->p99), scaled(max, spread->max));
+	if (!spread->count)
+		printf(" %5s %5s %5s ", "-", "-", "-");
+	else
+		printf(" %5s %5s %5s ", scaled(p50, histogram_at(spread, 50)),
+		       scaled(p99, histogram_at(spread, 99)),
+		       scaled(max, spread->max));
 }
 
-static void print_lateness(const struct peer *peer,
-			   const struct lateness *late)
+static void print_lateness(const struct lateness *late)
 {
 	print_spread(&late->overrun);
 	print_spread(&late->noticed);
-	if (peer->expired_at)
-		print_spread(&late->expired);
-	else
-		printf(" %5s %5s %5s ", "-", "-", "-");
+	print_spread(&late->expired);
 	printf("%3u\n", late->missed);
 }
 
@@ -162,38 +175,55 @@ static const char legend[] =
 "noticed: wall clock from the deadline; long if the task was off the CPU then.\n"
 "expired_at: from the deadline to the clock read that found it due.\n";
 
-/* Returns whether the peer was there. */
-static bool row(const struct options *options, const struct peer *peer,
-		struct lateness *late)
+/* Was the library permitted to have a thread at real-time priority? */
+static bool real_time(void)
 {
-	int ret = peer->open();
+	DIR *tasks = opendir("/proc/self/task");
+	bool found = false;
+	struct dirent *task;
 
-	printf("%-20s", peer->name);
+	if (!tasks)
+		return false;
+	while ((task = readdir(tasks)))
+		found |= atoi(task->d_name) &&
+			 sched_getscheduler(atoi(task->d_name)) == SCHED_FIFO;
+	closedir(tasks);
+	return found;
+}
+
+/* Returns whether the peer was there. */
+static bool row(const struct options *options, const char *name,
+		const struct peer *peer, struct lateness *late)
+{
+	void *self = peer->open(1);
+
+	if (peer == &peer_deadline_thread && !real_time())
+		name = "word: thread, OTHER";
+	printf("%-20s", name);
 	fflush(stdout);		/* shows how far it got */
-	if (ret == -ENOENT || ret == -ENODEV || ret == -ENXIO) {
+	if (self) {
+		lateness_measure(late, peer, self, options->rounds,
+				 options->ms * MS);
+		peer->close(self);
+		print_lateness(late);
+	} else if (errno == ENOENT || errno == ENODEV || errno == ENXIO) {
 		printf(" needs the module: \"make demo\" shows it in a guest\n");
-		return false;
+	} else {
+		printf(" %s\n", strerror(errno));
 	}
-	if (ret) {
-		printf(" %s\n", strerror(-ret));
-		return false;
-	}
-	lateness_measure(late, peer, options->rounds, options->ms * MS);
-	peer->close();
-	print_lateness(peer, late);
-	return true;
+	return self;
 }
 
 /* Adds the kernel's to what is verdict's; returns whether it was there. */
 static bool rows(const struct options *options, struct lateness *verdict)
 {
 	bool there, kernel = false;
-	struct lateness late;
+	static struct lateness late;
 	unsigned int i;
 
 	for (i = 0; i < sizeof(peers) / sizeof(*peers); i++) {
-		there = row(options, peers[i], &late);
-		if (!there || peers[i] != &word_by_kernel)
+		there = row(options, peers[i].name, peers[i].peer, &late);
+		if (!there || peers[i].peer != &peer_deadline)
 			continue;
 		kernel = true;
 		if (verdict->worked < late.worked)
@@ -256,7 +286,7 @@ int main(int argc, char **argv)
 		.ms	= 5,
 		.hogs	= 4 * sysconf(_SC_NPROCESSORS_ONLN),
 	};
-	struct lateness kernel = { };
+	static struct lateness kernel;
 	bool exact = getenv("DEADLINE_ICOUNT"), there;
 
 	parse(&options, argc, argv);

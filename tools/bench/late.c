@@ -20,9 +20,9 @@
  * falls, and the task is charged for that, 5 us and more under icount. For
  * *worked*, by which the verdict goes, a turn with a switch in it is one turn.
  */
-#include <stdlib.h>
+#include <string.h>
 #include <time.h>
-#include "demo.h"
+#include "bench.h"
 
 /* Own CPU time past the deadline after which a round is given up */
 #define GIVE_UP	(100 * MS)
@@ -90,13 +90,13 @@ static void ask(struct task *task, uint64_t wall)
 	task->cpu = cpu;
 }
 
-static bool turn(struct task *task, bool (*over)(void))
+static bool turn(struct task *task, const struct peer *peer, void *self)
 {
 	uint64_t before = task->now, from = task->from, wall;
 	bool ret;
 
 	work();
-	ret = over();
+	ret = peer->over(self, 1);
 	task->now = deadline_now();
 	task->from = task->now;
 	wall = task->now - before;
@@ -134,17 +134,17 @@ struct figures {
 	uint64_t overrun, worked, noticed;
 };
 
-static enum outcome run_round(const struct peer *peer, uint64_t when,
-			      struct figures *ret)
+static enum outcome run_round(const struct peer *peer, void *self,
+			      uint64_t when, struct figures *ret)
 {
 	uint64_t in_turn, worked;
 	struct task task;
 	bool over;
 
-	peer->arm(when);
+	peer->start(self, &when, 1);
 	set_out(&task);
 	do {
-		over = turn(&task, peer->over);
+		over = turn(&task, peer, self);
 	} while (!over && task.now < when);
 
 	if (task.now < when)
@@ -153,7 +153,7 @@ static enum outcome run_round(const struct peer *peer, uint64_t when,
 	worked = task.away ? usual : in_turn;
 	task.own = 0;
 	while (!over && task.own < GIVE_UP) {
-		over = turn(&task, peer->over);
+		over = turn(&task, peer, self);
 		worked += task.away ? usual + asking : task.last;
 	}
 	ret->overrun = in_turn + task.own;
@@ -196,66 +196,29 @@ void lateness_calibrate(void)
 	}
 }
 
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static struct spread spread_of(uint64_t *values, unsigned int n)
-{
-	qsort(values, n, sizeof(*values), compare);
-	return (struct spread){
-		values[n / 2],
-		values[(uint64_t)n * 99 / 100],
-		values[n - 1],
-	};
-}
-
 void lateness_measure(struct lateness *late, const struct peer *peer,
-		      unsigned int rounds, uint64_t length)
+		      void *self, unsigned int rounds, uint64_t length)
 {
-	uint64_t *overrun = calloc(rounds, sizeof(*overrun));
-	uint64_t *noticed = calloc(rounds, sizeof(*noticed));
-	uint64_t *expired = calloc(rounds, sizeof(*expired));
 	struct figures figures;
 	enum outcome outcome;
 	uint32_t random = 1;	/* the same for all */
 	uint64_t when;
 	unsigned int i;
 
-	must(overrun && noticed && expired, "calloc");
-	late->worked = 0;
-	late->missed = 0;
-	late->early = 0;
+	memset(late, 0, sizeof(*late));
 	for (i = 0; i < rounds; i++) {
 		figures = (struct figures){ };
 		pause_a_while(&random);
 		when = (deadline_in(length) + 15) & ~15ull;
-		outcome = run_round(peer, when, &figures);
-		overrun[i] = figures.overrun;
-		noticed[i] = figures.noticed;
+		outcome = run_round(peer, self, when, &figures);
+		late->missed += outcome == MISSED;
+		late->early += outcome == TOO_EARLY;
+		histogram_add(&late->overrun, figures.overrun);
+		histogram_add(&late->noticed, figures.noticed);
 		if (late->worked < figures.worked)
 			late->worked = figures.worked;
-		switch (outcome) {
-		case NOTICED:
-			if (peer->expired_at)
-				expired[i] = peer->expired_at() - when;
-			break;
-		case MISSED:
-			peer->cancel();
-			late->missed++;
-			break;
-		case TOO_EARLY:
-			late->early++;
-			break;
-		}
+		when = peer->consume(self, 1) - when;
+		if (peer->tells)
+			histogram_add(&late->expired, when);
 	}
-	late->overrun = spread_of(overrun, rounds);
-	late->noticed = spread_of(noticed, rounds);
-	late->expired = spread_of(expired, rounds);
-	free(overrun);
-	free(noticed);
-	free(expired);
 }

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include "demo.h"
+#include "bench.h"
 
 static pthread_t *threads;
 static unsigned int count;

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is measured, of whom. A peer is a way to have deadlines; a scenario asks
+ * the same of each. deadline-bench runs one of each, the demo shows a few.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <deadline.h>
+
+#define US 1000ull
+#define MS 1000000ull
+#define S 1000000000ull
+
+#if __has_include("liburing.h")
+#define HAVE_URING 1
+#else
+#define HAVE_URING 0
+#endif
+
+/**
+ * struct peer - a way to have deadlines, used as a good user of it would
+ *
+ * Times are ns of CLOCK_MONOTONIC. What is in loops of the peer's own is so that
+ * the compiler can do there what it can do in a user's. An operation that it does
+ * not have is NULL.
+ * @name: one word
+ * @use: how it is used
+ * @version: of the library that it is in; NULL: the kernel's or the program's
+ * @most: how many timers it can have, within reason
+ * @tells: consume() tells when the last was found due
+ * @open: get ready for @timers of them, none of which is armed, to be used by the
+ *	calling thread; NULL and errno if that cannot be
+ * @close: undo it, armed or not
+ * @start: arm the first @n, each for its time; none of them is armed
+ * @arm_cancel: @n times, arm the first one and cancel it
+ * @update: @n times, move an armed one
+ * @over: ask @n times whether the first one is over; what the last answer was.
+ *	No system call.
+ * @consume: sleep until @n expired since the start, and take those expiries
+ */
+struct peer {
+	const char *name;
+	const char *use;
+	const char *(*version)(void);
+	unsigned int most;
+	bool tells;
+	void *(*open)(unsigned int timers);
+	void (*close)(void *self);
+	void (*start)(void *self, const uint64_t *when, unsigned int n);
+	void (*arm_cancel)(void *self, const uint64_t *when, unsigned int n);
+	void (*update)(void *self, const uint32_t *which, const uint64_t *when,
+		       unsigned int n);
+	bool (*over)(void *self, unsigned int n);
+	uint64_t (*consume)(void *self, unsigned int n);
+};
+
+extern const struct peer peer_floor;			/* peer_floor.c */
+extern const struct peer peer_deadline, peer_deadline_thread;
+extern const struct peer peer_calls;			/* peer_calls.c */
+extern const struct peer peer_timerfd;
+extern const struct peer peer_posix, peer_posix_wait;	/* peer_posix.c */
+#if HAVE_URING
+extern const struct peer peer_uring, peer_uring_defer, peer_uring_batch;
+#endif
+extern const struct peer peer_thread, peer_thread_fifo;	/* peer_thread.c */
+extern const struct peer peer_clock, peer_tsc;		/* peer_clock.c */
+
+/* The floor only looks: nobody changes its word. */
+static inline bool peer_can_notice(const struct peer *peer)
+{
+	return peer->over && peer->consume && peer != &peer_floor;
+}
+
+/**
+ * struct histogram - of measured values, each to one part in 1024
+ *
+ * Zeroed, it is empty; 256 kB.
+ */
+#define HISTOGRAM_BITS 10
+#define HISTOGRAM_SUB 1024u
+struct histogram {
+	uint64_t count, max;
+	uint32_t buckets[(64 - HISTOGRAM_BITS + 1) * HISTOGRAM_SUB];
+};
+
+void histogram_add(struct histogram *histogram, uint64_t value);
+/* The value that @percent of all lie below, and 100 the largest; 0 if empty */
+uint64_t histogram_at(const struct histogram *histogram, double percent);
+
+/*
+ * Costs are measured by blocks of so many operations; a value is what one block
+ * took.
+ */
+#define BLOCK 256u
+
+#define NUMBERS_END (~0u)
+
+/**
+ * struct scenario - what is asked of the peers
+ * @name: one word
+ * @what: for the table's head
+ * @timers: its number is how many of them the peer must have
+ * @numbers: which to ask it with, up to NUMBERS_END
+ * @scale: how many operations one value in the histogram is for
+ * @spread: it is the values' distribution that is of interest
+ * @can: whether the peer has what it takes
+ * @run: measure, in this thread; @percent of the usual rounds
+ */
+struct scenario {
+	const char *name;
+	const char *what;
+	bool timers;
+	const unsigned int *numbers;
+	unsigned int scale;
+	bool spread;
+	bool (*can)(const struct peer *peer);
+	void (*run)(struct histogram *result, const struct peer *peer,
+		    unsigned int n, unsigned int percent);
+};
+
+/* costs.c */
+extern const struct scenario scenario_arm_cancel, scenario_over;
+extern const struct scenario scenario_later, scenario_earlier;
+extern const struct scenario scenario_start;
+/* expiry.c */
+extern const struct scenario scenario_burst, scenario_wake;
+extern const struct scenario scenario_noticed, scenario_stamp;
+/* busy.c */
+extern const struct scenario scenario_overrun, scenario_late;
+
+/* Opens it, or ends the program. */
+void *peer_open(const struct peer *peer, unsigned int timers);
+
+static inline uint32_t random32(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
+	return *state >> 32;
+}
+
+/**
+ * struct lateness - what the rounds with one peer came to
+ * @overrun: CPU time that the task was charged past the deadline
+ * @noticed: wall clock from the deadline
+ * @expired: from the deadline to when it was found due, if the peer tells
+ * @worked: the most that the task had past the deadline in any round, less what
+ *	a switch may have cost
+ * @missed: rounds given up
+ * @early: rounds in which it was over before the deadline
+ */
+struct lateness {
+	struct histogram overrun, noticed, expired;
+	uint64_t worked;
+	unsigned int missed, early;
+};
+
+/* late.c: once, on an idle machine; then once for each peer, open as @self */
+void lateness_calibrate(void);
+void lateness_measure(struct lateness *late, const struct peer *peer,
+		      void *self, unsigned int rounds, uint64_t length);
+
+/* hogs.c: threads that compute for ever */
+void hogs_start(unsigned int n);
+void hogs_stop(void);
+
+/* Each program has its own. Ends it: @what it rests on does not work. */
+__attribute__((__noreturn__)) void die(const char *what);
+
+static inline void must(bool ok, const char *what)
+{
+	if (!ok)
+		die(what);
+}
+
+#endif

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The product: the kernel, or the library's thread, changes the word, and the
+ * task loads it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <deadline_inline.h>
+#include "peer_deadline.h"
+
+void *slots_open(int backend, unsigned int timers)
+{
+	struct deadline_options options = {
+		.slots = timers,
+		.backend = backend,
+	};
+	struct slots *slots;
+	int ret;
+
+	slots = malloc(sizeof(*slots) + timers * sizeof(*slots->slots));
+	if (!slots)
+		return NULL;
+	ret = deadline_queue_open(&slots->queue, &options);
+	if (ret) {
+		free(slots);
+		errno = -ret;
+		return NULL;
+	}
+	for (slots->count = 0; slots->count < timers; slots->count++)
+		must(!deadline_slot_alloc(slots->queue, slots->count,
+					  &slots->slots[slots->count]),
+		     "deadline_slot_alloc");
+	return slots;
+}
+
+static void *open_kernel(unsigned int timers)
+{
+	return slots_open(DEADLINE_BACKEND_KERNEL, timers);
+}
+
+static void *open_thread(unsigned int timers)
+{
+	return slots_open(DEADLINE_BACKEND_THREAD, timers);
+}
+
+void slots_close(void *self)
+{
+	struct slots *slots = self;
+
+	while (slots->count)
+		deadline_slot_free(slots->slots[--slots->count]);
+	must(!deadline_queue_close(slots->queue), "deadline_queue_close");
+	free(slots);
+}
+
+/* Those of one time together */
+static void slots_start(void *self, const uint64_t *when, unsigned int n)
+{
+	struct slots *slots = self;
+	unsigned int i, end;
+
+	for (i = 0; i < n; i = end) {
+		for (end = i + 1; end < n && when[end] == when[i]; end++)
+			;
+		must(!deadline_slot_arm_many(&slots->slots[i], end - i,
+					     when[i]),
+		     "deadline_slot_arm_many");
+	}
+}
+
+static void slots_update(void *self, const uint32_t *which,
+			 const uint64_t *when, unsigned int n)
+{
+	struct slots *slots = self;
+	unsigned int i;
+
+	#pragma GCC unroll 4
+	for (i = 0; i < n; i++)
+		deadline_slot_move(slots->slots[which[i]], when[i]);
+}
+
+static bool slots_over(void *self, unsigned int n)
+{
+	struct slots *slots = self;
+	const deadline_word *word = deadline_slot_word(slots->slots[0]);
+	bool over = false;
+	unsigned int i;
+
+	#pragma GCC unroll 8
+	for (i = 0; i < n && !over; i++)
+		over = deadline_over(word);
+	return over;
+}
+
+/* Sleeps only if there is nothing yet. */
+static uint64_t slots_consume(void *self, unsigned int n)
+{
+	struct deadline_record records[64];
+	struct slots *slots = self;
+	uint64_t expired_at = 0;
+	int got;
+
+	while (n) {
+		got = deadline_queue_reap(slots->queue, records, 64);
+		if (!got) {
+			deadline_queue_wait(slots->queue, DEADLINE_NEVER);
+			continue;
+		}
+		must(got > 0, "deadline_queue_reap");
+		expired_at = records[got - 1].expired_at;
+		n -= got;
+	}
+	return expired_at;
+}
+
+#define OPERATIONS				\
+	.version	= deadline_version,	\
+	.tells		= true,			\
+	.close		= slots_close,		\
+	.start		= slots_start,		\
+	.arm_cancel	= slots_arm_cancel,	\
+	.update		= slots_update,		\
+	.over		= slots_over,		\
+	.consume	= slots_consume
+
+const struct peer peer_deadline = {
+	.name	= "deadline",
+	.use	= "a slot each, served by the kernel; inline",
+	.most	= 1000000,
+	.open	= open_kernel,
+	OPERATIONS,
+};
+
+const struct peer peer_deadline_thread = {
+	.name	= "deadline-thread",
+	.use	= "a slot each, served by the library's thread; inline",
+	.most	= 100000,
+	.open	= open_thread,
+	OPERATIONS,
+};

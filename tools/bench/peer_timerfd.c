@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A timerfd each. One is waited for by read(2); many by epoll, edge-triggered, so
+ * that an expiry need not be read before the timer is set again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+#include "bench.h"
+
+#define EVENTS 256
+
+struct fds {
+	int epoll;
+	unsigned int count;
+	int fds[];
+};
+
+static void raise_limit(unsigned int timers)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = timers + 64;
+	if (limit.rlim_max < limit.rlim_cur)
+		limit.rlim_max = limit.rlim_cur;
+	setrlimit(RLIMIT_NOFILE, &limit);	/* or timerfd_create() tells */
+}
+
+static void timerfd_close(void *self)
+{
+	struct fds *fds = self;
+
+	while (fds->count)
+		close(fds->fds[--fds->count]);
+	close(fds->epoll);
+	free(fds);
+}
+
+static bool add(struct fds *fds)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	event.data.u32 = fds->count;
+	fds->fds[fds->count++] = fd;
+	return !epoll_ctl(fds->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static void *timerfd_open(unsigned int timers)
+{
+	struct fds *fds = malloc(sizeof(*fds) + timers * sizeof(*fds->fds));
+
+	if (!fds)
+		return NULL;
+	raise_limit(timers);
+	fds->count = 0;
+	fds->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (timers == 1) {
+		fds->fds[0] = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+		fds->count = fds->fds[0] >= 0;
+	}
+	while (fds->count < timers) {
+		if (!add(fds)) {
+			timerfd_close(fds);
+			return NULL;
+		}
+	}
+	return fds;
+}
+
+static inline void set(int fd, uint64_t when)
+{
+	struct itimerspec spec = {
+		.it_value.tv_sec = when / S,
+		.it_value.tv_nsec = when % S,
+	};
+
+	must(!timerfd_settime(fd, TFD_TIMER_ABSTIME, &spec, NULL),
+	     "timerfd_settime");
+}
+
+static void timerfd_start(void *self, const uint64_t *when, unsigned int n)
+{
+	struct fds *fds = self;
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		set(fds->fds[i], when[i]);
+}
+
+static void timerfd_arm_cancel(void *self, const uint64_t *when, unsigned int n)
+{
+	int fd = ((struct fds *)self)->fds[0];
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		set(fd, when[i]);
+		set(fd, 0);
+	}
+}
+
+static void timerfd_update(void *self, const uint32_t *which,
+			   const uint64_t *when, unsigned int n)
+{
+	struct fds *fds = self;
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		set(fds->fds[which[i]], when[i]);
+}
+
+static uint64_t timerfd_consume(void *self, unsigned int n)
+{
+	struct epoll_event events[EVENTS];
+	struct fds *fds = self;
+	uint64_t count;
+	int got;
+
+	if (fds->count == 1) {
+		must(read(fds->fds[0], &count, sizeof(count)) == sizeof(count),
+		     "read of a timerfd");
+		return 0;
+	}
+	for (; n; n -= got) {
+		got = epoll_wait(fds->epoll, events, EVENTS, -1);
+		must(got > 0, "epoll_wait");
+	}
+	return 0;
+}
+
+const struct peer peer_timerfd = {
+	.name		= "timerfd",
+	.use		= "one each; read(2) of one, epoll (edge-triggered) of many",
+	.most		= 100000,
+	.open		= timerfd_open,
+	.close		= timerfd_close,
+	.start		= timerfd_start,
+	.arm_cancel	= timerfd_arm_cancel,
+	.update		= timerfd_update,
+	.consume	= timerfd_consume,
+};
