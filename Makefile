@@ -9,6 +9,7 @@
 #	make check-debug	the same on kernels built to debug
 #	make check-long		those that count to millions, to the end
 #	make costs		what each operation costs, exactly
+#	make bench		every peer, in 15 minutes; bench-quick: in 3
 #	make modules		deadline.ko for the kernel in KDIR
 #	make modules_install	where modprobe finds it, below INSTALL_MOD_PATH
 #	make install		all else, below DESTDIR: to PREFIX the library, the
@@ -104,6 +105,12 @@ check-kernels check-debug check-long: ready
 costs: ready
 	tools/costs/run
 
+bench: ready
+	tools/deadline-bench/run
+
+bench-quick: ready
+	tools/deadline-bench/run --quick
+
 ready:
 	tools/deps
 	$(MAKE) -s all
@@ -170,4 +177,4 @@ clean:
 
 percent := %
 
-.PHONY: all demo check check-kernels check-debug check-long costs ready install uninstall modules modules_install clean
+.PHONY: all demo check check-kernels check-debug check-long costs bench bench-quick ready install uninstall modules modules_install clean

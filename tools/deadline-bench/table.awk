@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+#
+# After record.awk, with deadline-bench's legend and bench.json: a table for each
+# scenario and machine. One number: p50, p99, max and how many times ours that is;
+# several: the p50 of each.
+
+/^# / && NF > 1 { says[$2] = $0; sub(/^# [^ ]+ +/, "", says[$2]); next }
+
+/^{/ {
+	table = scenario " " where
+	if (!(table in units)) {
+		tables[++count] = table
+		units[table] = unit
+	}
+	if (!((table, peer) in is_row)) {
+		is_row[table, peer] = 1
+		row[table, ++rows[table]] = peer
+	}
+	if (!((table, n) in is_column)) {
+		is_column[table, n] = 1
+		column[table, ++columns[table]] = n
+	}
+	version[peer] = text("version")
+	kernel[where] = text("kernel")
+	value[table, peer, n] = p50
+	rest[table, peer, n] = sprintf("%10s %10s", short(number("p99")),
+				       short(number("max")))
+}
+
+function short(x) {
+	return x >= 1e6 ? sprintf("%.4ge6", x / 1e6) : \
+		sprintf(x < 100 ? "%.1f" : "%.0f", x)
+}
+
+function show(table,   i, j, name, ours, p) {
+	split(table, name, " ")
+	printf "\n%s: %s (%s, %s)\n", name[1], says[name[1]], units[table], name[2]
+	printf "%-16s", ""
+	if (columns[table] == 1)
+		printf "%10s %10s %10s %10s\n", "p50", "p99", "max", "of ours"
+	else
+		for (j = 1; j <= columns[table]; j++)
+			printf "%10u%s", column[table, j],
+				j == columns[table] ? "\n" : " "
+	for (i = 1; i <= rows[table]; i++) {
+		p = row[table, i]
+		printf "%-16s", p
+		for (j = 1; j <= columns[table]; j++)
+			printf "%10s ", (table, p, column[table, j]) in value ? \
+				short(value[table, p, column[table, j]]) : "-"
+		n = column[table, 1]
+		ours = value[table, "deadline", n]
+		if (columns[table] == 1)
+			printf "%s %9s", rest[table, p, n],
+				ours ? sprintf("%.2f", value[table, p, n] / ours) : "-"
+		print ""
+	}
+}
+
+END {
+	for (i = 1; i <= count; i++)
+		show(tables[i])
+	print ""
+	for (where in kernel)
+		printf "%-16s Linux %s\n", where, kernel[where]
+	for (peer in version)
+		printf "%-16s %s%s\n", peer, says[peer],
+			version[peer] ? ", " version[peer] : ""
+}
