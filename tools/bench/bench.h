@@ -20,6 +20,9 @@
 #define HAVE_URING 0
 #endif
 
+struct histogram;
+struct scenario;
+
 /**
  * struct peer - a way to have deadlines, used as a good user of it would
  *
@@ -40,6 +43,8 @@
  * @over: ask @n times whether the first one is over; what the last answer was.
  *	No system call.
  * @consume: sleep until @n expired since the start, and take those expiries
+ * @measure: run the whole scenario, of those that @measures names, between blanks;
+ *	false if the peer is not here
  */
 struct peer {
 	const char *name;
@@ -55,6 +60,10 @@ struct peer {
 		       unsigned int n);
 	bool (*over)(void *self, unsigned int n);
 	uint64_t (*consume)(void *self, unsigned int n);
+	const char *measures;
+	bool (*measure)(struct histogram *result,
+			const struct scenario *scenario, unsigned int n,
+			unsigned int percent);
 };
 
 extern const struct peer peer_floor;			/* peer_floor.c */
@@ -67,6 +76,8 @@ extern const struct peer peer_uring, peer_uring_defer, peer_uring_batch;
 #endif
 extern const struct peer peer_thread, peer_thread_fifo;	/* peer_thread.c */
 extern const struct peer peer_clock, peer_tsc;		/* peer_clock.c */
+extern const struct peer peer_context;			/* peer_context.c */
+extern const struct peer peer_go;			/* peer_go.c */
 
 /* The floor only looks: nobody changes its word. */
 static inline bool peer_can_notice(const struct peer *peer)
@@ -102,16 +113,18 @@ uint64_t histogram_at(const struct histogram *histogram, double percent);
  * struct scenario - what is asked of the peers
  * @name: one word
  * @what: for the table's head
+ * @unit: of the values; NULL: of time
  * @timers: its number is how many of them the peer must have
  * @numbers: which to ask it with, up to NUMBERS_END
  * @scale: how many operations one value in the histogram is for
  * @spread: it is the values' distribution that is of interest
- * @can: whether the peer has what it takes
+ * @can: whether the peer has what it takes; NULL: only those that measure it
  * @run: measure, in this thread; @percent of the usual rounds
  */
 struct scenario {
 	const char *name;
 	const char *what;
+	const char *unit;
 	bool timers;
 	const unsigned int *numbers;
 	unsigned int scale;
@@ -130,9 +143,28 @@ extern const struct scenario scenario_burst, scenario_wake;
 extern const struct scenario scenario_noticed, scenario_stamp;
 /* busy.c */
 extern const struct scenario scenario_overrun, scenario_late;
+extern const struct scenario scenario_threads, scenario_memory;
+/* contexts.c */
+extern const struct scenario scenario_context, scenario_nested, scenario_tree;
 
 /* Opens it, or ends the program. */
 void *peer_open(const struct peer *peer, unsigned int timers);
+
+/* The i-th timeout of a block: 1 to 50 ms, in some order, as those of calls are */
+static inline uint64_t ahead(unsigned int i)
+{
+	return MS + 49 * MS / BLOCK * (i * 97 % BLOCK);
+}
+
+/* costs.c: so far from now; what a loop over them takes that does nothing */
+void block_ahead(uint64_t when[BLOCK]);
+uint64_t block_loop(void);
+
+/* meminfo.c: kB of the kernel's and of all programs' that timers can take */
+long memory_used(void);
+
+/* go_path.c: of program go-@name. Returns whether it is there. */
+bool go_path(const char *name, char path[]);
 
 static inline uint32_t random32(uint64_t *state)
 {

@@ -42,7 +42,7 @@ static void nothing(const uint32_t *which, const uint64_t *when, unsigned int n)
 		__asm__ volatile("" : : "r"(which[i]), "r"(when[i]));
 }
 
-static uint64_t loop(void)
+uint64_t block_loop(void)
 {
 	static struct block block;
 	uint64_t least = UINT64_MAX, start, took;
@@ -84,14 +84,18 @@ static void blocks(struct histogram *result, const struct peer *peer,
 	}
 }
 
-/* 1 to 50 ms ahead, in some order, as the timeouts of calls would be */
-static void prepare_ahead(struct block *block)
+void block_ahead(uint64_t when[BLOCK])
 {
-	uint64_t base = deadline_in(MS);
+	uint64_t now = deadline_now();
 	unsigned int i;
 
 	for (i = 0; i < BLOCK; i++)
-		block->when[i] = base + 49 * MS / BLOCK * (i * 97 % BLOCK);
+		when[i] = now + ahead(i);
+}
+
+static void prepare_ahead(struct block *block)
+{
+	block_ahead(block->when);
 }
 
 static void measure_arm_cancel(const struct peer *peer, void *self,
@@ -106,7 +110,7 @@ static void run_arm_cancel(struct histogram *result, const struct peer *peer,
 	void *self = peer_open(peer, n);
 	struct block block = { };
 
-	blocks(result, peer, self, &block, percent, loop(), prepare_ahead,
+	blocks(result, peer, self, &block, percent, block_loop(), prepare_ahead,
 	       measure_arm_cancel);
 	peer->close(self);
 }
@@ -223,7 +227,7 @@ static void run_update(struct histogram *result, const struct peer *peer,
 			(uint64_t)random32(&block.random) >> 32) << 4);
 	peer->start(self, block.times, n);
 	timers = n;
-	blocks(result, peer, self, &block, percent, loop(), prepare,
+	blocks(result, peer, self, &block, percent, block_loop(), prepare,
 	       measure_update);
 	must(deadline_now() < block.base, "moving before they are due");
 	peer->close(self);

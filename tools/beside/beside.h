@@ -25,6 +25,8 @@ struct row {
 /* Sorts @late, ns. */
 struct row row_of(uint64_t *late, unsigned int n, double cost);
 
+/* As in tools/bench/bench.h */
+bool go_path(const char *name, char path[]);
 /*
  * Runs the Go program build/bin/go-@name, which prints @n numbers. Returns
  * whether it is there: it is not where no Go was when this was built.

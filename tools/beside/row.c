@@ -3,22 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include "beside.h"
-
-/* The program lies beside this one. Returns whether it does. */
-static bool path_of(const char *name, char path[PATH_MAX])
-{
-	ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 32);
-	char *base;
-
-	must(size > 0, "readlink");
-	path[size] = 0;
-	base = strrchr(path, '/') + 1;
-	snprintf(base, 32, "go-%s", name);
-	return !access(path, X_OK);
-}
 
 bool go_numbers(const char *name, double *numbers, unsigned int n)
 {
@@ -26,7 +11,7 @@ bool go_numbers(const char *name, double *numbers, unsigned int n)
 	unsigned int i;
 	FILE *pipe;
 
-	if (!path_of(name, path))
+	if (!go_path(name, path))
 		return false;
 	snprintf(command, sizeof(command), "exec '%s'", path);
 	pipe = popen(command, "r");

@@ -3,27 +3,13 @@
 #ifndef COSTS_H
 #define COSTS_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <deadline.h>
-
-#define MS 1000000ull
+#include "../bench/bench.h"
 
 /* Print one figure, and whether it is at most @limit (0 = no limit). */
 void figure(const char *name, double value, double limit, const char *unit);
 
 /* Sorts @values; p = 50 is the median, 100 the largest. */
 uint64_t percentile(uint64_t *values, unsigned int n, unsigned int p);
-
-static inline void must(int ok, const char *what)
-{
-	if (!ok) {
-		fprintf(stderr, "costs: %s failed\n", what);
-		exit(1);
-	}
-}
 
 static inline deadline_queue *queue_of(uint32_t slots)
 {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* Many deadlines in one queue: bursts, batches, big trees, memory. */
-#include <string.h>
 #include <deadline_inline.h>
 #include "costs.h"
 
@@ -12,15 +11,10 @@
 #define BATCHES	64u
 #define MOVES	4096u
 
+/* Of random32() */
+static uint64_t order = 1;
+
 static deadline_slot *slots[BIG + BATCH * BATCHES];
-
-static uint32_t random32(void)
-{
-	static uint64_t state = 1;
-
-	state = state * 6364136223846793005ull + 1442695040888963407ull;
-	return state >> 32;
-}
 
 static void alloc_slots(deadline_queue *queue, unsigned int n)
 {
@@ -87,44 +81,20 @@ static void interrupts_off(void)
 	free_slots(queue, STORM);
 }
 
-/*
- * kB of /proc/meminfo that a queue can show up in: its own pages are VmallocUsed
- * (slots, ring, nodes), the mappings' tables PageTables, the rest Slab. MemFree
- * would be simpler, but pages wait in per-CPU lists.
- */
-static long meminfo(void)
-{
-	static const char *const names[] = {
-		"VmallocUsed", "PageTables", "Slab",
-	};
-	FILE *file = fopen("/proc/meminfo", "r");
-	char name[64];
-	long kb, sum = 0;
-	unsigned int i;
-
-	must(!!file, "/proc/meminfo");
-	while (fscanf(file, "%63[^:]: %ld%*[^\n]\n", name, &kb) == 2) {
-		for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-			sum += strcmp(name, names[i]) ? 0 : kb;
-	}
-	fclose(file);
-	return sum;
-}
-
 static void memory(void)
 {
-	long before = meminfo();
+	long before = memory_used();
 	deadline_queue *queue = queue_of(BIG);
 
 	figure("memory per slot of 1000000, kernel and mappings",
-	       (meminfo() - before) * 1024.0 / BIG, 128, "bytes");
+	       (memory_used() - before) * 1024.0 / BIG, 128, "bytes");
 	must(!deadline_queue_close(queue), "deadline_queue_close");
 }
 
 /* Some time in the far future, over ten seconds */
 static uint64_t far(uint64_t base)
 {
-	return base + 20000 * MS + random32() * 10000ull * MS / UINT32_MAX;
+	return base + 20000 * MS + random32(&order) * 10000ull * MS / UINT32_MAX;
 }
 
 static uint64_t tree(unsigned int n, const char *batch_name,
@@ -147,7 +117,7 @@ static uint64_t tree(unsigned int n, const char *batch_name,
 	       "instructions");
 
 	for (i = 0; i < MOVES; i++) {
-		at = random32() % n;
+		at = random32(&order) % n;
 		when = (__atomic_load_n(&slots[at]->queued, __ATOMIC_RELAXED) +
 			base) / 2;
 		start = deadline_now();

@@ -6,8 +6,8 @@
  * and a ns is an instruction, so the figures are exact. Without the module the
  * thread backend serves, and only what needs no kernel is measured, in ns.
  */
-#include <stdbool.h>
-#include <string.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include "costs.h"
 
 static unsigned int figures, failures;
@@ -39,6 +39,12 @@ uint64_t percentile(uint64_t *values, unsigned int n, unsigned int p)
 
 	qsort(values, n, sizeof(*values), compare);
 	return values[at < n ? at : n - 1];
+}
+
+void die(const char *what)
+{
+	fprintf(stderr, "costs: %s failed\n", what);
+	exit(1);
 }
 
 int main(int argc, char **argv)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Arm, move, cancel, over?: what a program does without the kernel. */
+#include <stdio.h>
 #include <deadline_inline.h>
 #include "costs.h"
 

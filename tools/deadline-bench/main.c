@@ -30,6 +30,8 @@ static const struct peer *const peers[] = {
 #ifdef __x86_64__
 	&peer_tsc,
 #endif
+	&peer_context,
+	&peer_go,
 };
 
 static const struct scenario *const scenarios[] = {
@@ -44,6 +46,11 @@ static const struct scenario *const scenarios[] = {
 	&scenario_stamp,
 	&scenario_overrun,
 	&scenario_late,
+	&scenario_context,
+	&scenario_nested,
+	&scenario_tree,
+	&scenario_threads,
+	&scenario_memory,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -122,11 +129,20 @@ static bool has(const struct scenario *in, unsigned int n)
 	return false;
 }
 
+static bool measures(const struct peer *by, const struct scenario *what)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), " %s ", what->name);
+	return by->measures && strstr(by->measures, name);
+}
+
 /* As many timers as it counts, unless it counts something else */
 static bool applies(const struct scenario *in, const struct peer *to,
 		    unsigned int n)
 {
-	return in->can(to) && n <= (in->timers ? to->most : NUMBERS_END);
+	return (measures(to, in) || (in->can && in->can(to))) &&
+	       n <= (in->timers ? to->most : NUMBERS_END);
 }
 
 static void list(void)
@@ -154,6 +170,8 @@ static void list(void)
 
 static const char *unit(void)
 {
+	if (scenario->unit)
+		return scenario->unit;
 	return getenv("DEADLINE_ICOUNT") ? "instructions" : "ns";
 }
 
@@ -261,7 +279,10 @@ int main(int argc, char **argv)
 	n = argc == 3 ? to_number(argv[2]) : scenario->numbers[0];
 	if (!has(scenario, n) || !applies(scenario, peer, n))
 		usage("nothing to be measured with", argv[argc - 1]);
-	scenario->run(&result, peer, n, options.percent);
+	if (!measures(peer, scenario))
+		scenario->run(&result, peer, n, options.percent);
+	else if (!peer->measure(&result, scenario, n, options.percent))
+		return 4;
 	must(result.count, "measuring anything");
 	if (options.json)
 		print_record(&result, n, options.where);

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/* Programs of tools/go lie beside this one, if the build found Go. */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "bench.h"
+
+/* @path has PATH_MAX bytes. */
+bool go_path(const char *name, char path[])
+{
+	ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 32);
+	char *base;
+
+	if (size < 0)
+		return false;
+	path[size] = 0;
+	base = strrchr(path, '/') + 1;
+	snprintf(base, 32, "go-%s", name);
+	return !access(path, X_OK);
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/* Go, by a program of tools/go. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "bench.h"
+
+/* Starts it with these words; NULL if it is not there. */
+static FILE *run(const char *words)
+{
+	char path[PATH_MAX], command[PATH_MAX + 80];
+
+	if (!go_path("bench", path))
+		return NULL;
+	snprintf(command, sizeof(command), "exec '%s' %s", path, words);
+	return popen(command, "r");
+}
+
+static const char *go_version(void)
+{
+	static char version[32];
+	FILE *pipe = run("version");
+
+	must(pipe && fscanf(pipe, "%31s", version) == 1, "go-bench version");
+	pclose(pipe);
+	return version;
+}
+
+static bool go_measure(struct histogram *result,
+		       const struct scenario *scenario, unsigned int n,
+		       unsigned int percent)
+{
+	uint64_t value;
+	char words[80];
+	FILE *pipe;
+
+	snprintf(words, sizeof(words), "%s %u %u", scenario->name, n, percent);
+	pipe = run(words);
+	if (!pipe)
+		return false;
+	while (fscanf(pipe, "%lu", &value) == 1)
+		histogram_add(result, value);
+	must(!pclose(pipe), "go-bench");
+	return true;
+}
+
+const struct peer peer_go = {
+	.name		= "go",
+	.use		= "time.Timer, package context; a program of its own",
+	.version	= go_version,
+	.most		= 1000000,
+	.measure	= go_measure,
+	.measures	= " arm-cancel later earlier over wake context nested tree ",
+};
