@@ -72,13 +72,15 @@ $(bench): $(bench_objects)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-# liburing, where there is one, is a peer.
-uring := $(shell pkg-config --libs liburing 2>/dev/null)
+# Libraries that are peers, where they are there; libev has no .pc
+peer_libs := $(foreach lib,liburing libevent_core libuv,\
+	$(shell pkg-config --libs $(lib) 2>/dev/null)) \
+	$(if $(wildcard /usr/include/ev.h),-lev)
 
 .SECONDEXPANSION:
 $(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent) build/obj/lib/examples/%/$$(percent),$(program_objects)) $(bench) $(lib_static)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ -Wl,--as-needed $(uring)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ -Wl,--as-needed $(peer_libs)
 
 # Not a source: kbuild's clean sweeps *.mod off the whole tree.
 tools/go/go.mod:

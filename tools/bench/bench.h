@@ -14,11 +14,10 @@
 #define MS 1000000ull
 #define S 1000000000ull
 
-#if __has_include("liburing.h")
-#define HAVE_URING 1
-#else
-#define HAVE_URING 0
-#endif
+#define HAVE_URING __has_include("liburing.h")
+#define HAVE_LIBEV __has_include("ev.h")
+#define HAVE_LIBEVENT __has_include("event2/event.h")
+#define HAVE_LIBUV __has_include("uv.h")
 
 struct histogram;
 struct scenario;
@@ -38,7 +37,7 @@ struct scenario;
  *	calling thread; NULL and errno if that cannot be
  * @close: undo it, armed or not
  * @start: arm the first @n, each for its time; none of them is armed
- * @arm_cancel: @n times, arm the first one and cancel it
+ * @arm_cancel: @n times, arm that @at there, which is not armed, and cancel it
  * @update: @n times, move an armed one
  * @over: ask @n times whether the first one is over; what the last answer was.
  *	No system call.
@@ -55,7 +54,8 @@ struct peer {
 	void *(*open)(unsigned int timers);
 	void (*close)(void *self);
 	void (*start)(void *self, const uint64_t *when, unsigned int n);
-	void (*arm_cancel)(void *self, const uint64_t *when, unsigned int n);
+	void (*arm_cancel)(void *self, unsigned int at, const uint64_t *when,
+			   unsigned int n);
 	void (*update)(void *self, const uint32_t *which, const uint64_t *when,
 		       unsigned int n);
 	bool (*over)(void *self, unsigned int n);
@@ -76,6 +76,15 @@ extern const struct peer peer_uring, peer_uring_defer, peer_uring_batch;
 #endif
 extern const struct peer peer_thread, peer_thread_fifo;	/* peer_thread.c */
 extern const struct peer peer_clock, peer_tsc;		/* peer_clock.c */
+#if HAVE_LIBEV
+extern const struct peer peer_libev;			/* peer_libev.c */
+#endif
+#if HAVE_LIBEVENT
+extern const struct peer peer_libevent;			/* peer_libevent.c */
+#endif
+#if HAVE_LIBUV
+extern const struct peer peer_libuv;			/* peer_libuv.c */
+#endif
 extern const struct peer peer_context;			/* peer_context.c */
 extern const struct peer peer_go;			/* peer_go.c */
 

@@ -14,6 +14,7 @@ static const unsigned int outstanding[] = {
 	1, 10, 100, 1000, 10000, 100000, 1000000, NUMBERS_END
 };
 
+static const unsigned int few_and_many[] = { 1, 10000, NUMBERS_END };
 static const unsigned int batches[] = { 1, 128, NUMBERS_END };
 
 /**
@@ -23,6 +24,7 @@ static const unsigned int batches[] = { 1, 128, NUMBERS_END };
  * @when: for each operation
  * @base: a time before everything
  * @times: of all outstanding ones
+ * @others: how many those are, where one more is armed
  */
 struct block {
 	uint64_t random;
@@ -30,6 +32,7 @@ struct block {
 	uint64_t when[BLOCK];
 	uint64_t base;
 	uint64_t *times;
+	unsigned int others;
 };
 
 /* The loop by itself, which is not what is asked for */
@@ -93,6 +96,22 @@ void block_ahead(uint64_t when[BLOCK])
 		when[i] = now + ahead(i);
 }
 
+/* Start the first @n of them for 20 to 30 s from now. */
+static void start_far(const struct peer *peer, void *self, struct block *block,
+		      unsigned int n)
+{
+	unsigned int i;
+
+	block->base = deadline_in(20 * S);
+	block->times = calloc(n + 1, sizeof(*block->times));
+	must(block->times, "calloc");
+	for (i = 0; i < n; i++)
+		block->times[i] = block->base + ((10 * S / 16 *
+			(uint64_t)random32(&block->random) >> 32) << 4);
+	if (n)
+		peer->start(self, block->times, n);
+}
+
 static void prepare_ahead(struct block *block)
 {
 	block_ahead(block->when);
@@ -101,18 +120,21 @@ static void prepare_ahead(struct block *block)
 static void measure_arm_cancel(const struct peer *peer, void *self,
 			       const struct block *block)
 {
-	peer->arm_cancel(self, block->when, BLOCK);
+	peer->arm_cancel(self, block->others, block->when, BLOCK);
 }
 
+/* The last one of them; the others are due long after it. */
 static void run_arm_cancel(struct histogram *result, const struct peer *peer,
 			   unsigned int n, unsigned int percent)
 {
+	struct block block = { .others = n - 1 };
 	void *self = peer_open(peer, n);
-	struct block block = { };
 
-	blocks(result, peer, self, &block, percent, block_loop(), prepare_ahead,
-	       measure_arm_cancel);
+	start_far(peer, self, &block, n - 1);
+	blocks(result, peer, self, &block, percent, block_loop(),
+	       prepare_ahead, measure_arm_cancel);
 	peer->close(self);
+	free(block.times);
 }
 
 static bool can_arm_cancel(const struct peer *peer)
@@ -122,8 +144,9 @@ static bool can_arm_cancel(const struct peer *peer)
 
 const struct scenario scenario_arm_cancel = {
 	.name	 = "arm-cancel",
-	.what	 = "arm a deadline 1 to 50 ms ahead and cancel it",
-	.numbers = one,
+	.what	 = "arm one of so many, 1 to 50 ms ahead, and cancel it",
+	.timers	 = true,
+	.numbers = few_and_many,
 	.scale	 = BLOCK,
 	.can	 = can_arm_cancel,
 	.run	 = run_arm_cancel,
@@ -217,15 +240,9 @@ static void run_update(struct histogram *result, const struct peer *peer,
 		       void (*prepare)(struct block *block))
 {
 	void *self = peer_open(peer, n);
-	struct block block = { .base = deadline_in(20 * S) };
-	unsigned int i;
+	struct block block = { };
 
-	block.times = calloc(n, sizeof(*block.times));
-	must(block.times, "calloc");
-	for (i = 0; i < n; i++)
-		block.times[i] = block.base + ((10 * S / 16 *
-			(uint64_t)random32(&block.random) >> 32) << 4);
-	peer->start(self, block.times, n);
+	start_far(peer, self, &block, n);
 	timers = n;
 	blocks(result, peer, self, &block, percent, block_loop(), prepare,
 	       measure_update);

@@ -18,10 +18,10 @@ void *slots_open(int backend, unsigned int timers);
 void slots_close(void *self);
 
 /* Inline where deadline_inline.h is included */
-static inline void slots_arm_cancel(void *self, const uint64_t *when,
-				    unsigned int n)
+static inline void slots_arm_cancel(void *self, unsigned int at,
+				    const uint64_t *when, unsigned int n)
 {
-	deadline_slot *slot = ((struct slots *)self)->slots[0];
+	deadline_slot *slot = ((struct slots *)self)->slots[at];
 	unsigned int i;
 
 	#pragma GCC unroll 4

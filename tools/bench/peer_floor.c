@@ -42,9 +42,10 @@ static void floor_start(void *self, const uint64_t *when, unsigned int n)
 		lines[i].word = when[i];
 }
 
-static void floor_arm_cancel(void *self, const uint64_t *when, unsigned int n)
+static void floor_arm_cancel(void *self, unsigned int at,
+			     const uint64_t *when, unsigned int n)
 {
-	struct line *line = self;
+	struct line *line = (struct line *)self + at;
 	unsigned int i;
 
 	#pragma GCC unroll 4

@@ -121,15 +121,16 @@ static void posix_start(void *self, const uint64_t *when, unsigned int n)
 		set(timers->timers[i], when[i]);
 }
 
-static void posix_arm_cancel(void *self, const uint64_t *when, unsigned int n)
+static void posix_arm_cancel(void *self, unsigned int at,
+			     const uint64_t *when, unsigned int n)
 {
 	struct timers *timers = self;
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
 		timers->expired = 0;
-		set(timers->timers[0], when[i]);
-		set(timers->timers[0], 0);
+		set(timers->timers[at], when[i]);
+		set(timers->timers[at], 0);
 	}
 }
 

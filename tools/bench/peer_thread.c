@@ -242,10 +242,11 @@ static void thread_start(void *self, const uint64_t *when, unsigned int n)
 		arm(timers, &timers->timers[i], when[i]);
 }
 
-static void thread_arm_cancel(void *self, const uint64_t *when, unsigned int n)
+static void thread_arm_cancel(void *self, unsigned int at,
+			      const uint64_t *when, unsigned int n)
 {
 	struct timers *timers = self;
-	struct timer *timer = &timers->timers[0];
+	struct timer *timer = &timers->timers[at];
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {

@@ -95,9 +95,10 @@ static void timerfd_start(void *self, const uint64_t *when, unsigned int n)
 		set(fds->fds[i], when[i]);
 }
 
-static void timerfd_arm_cancel(void *self, const uint64_t *when, unsigned int n)
+static void timerfd_arm_cancel(void *self, unsigned int at,
+			       const uint64_t *when, unsigned int n)
 {
-	int fd = ((struct fds *)self)->fds[0];
+	int fd = ((struct fds *)self)->fds[at];
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {

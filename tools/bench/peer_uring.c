@@ -121,29 +121,32 @@ static void uring_start(void *self, const uint64_t *when, unsigned int n)
 }
 
 /* The removal completes, and so does the timeout. */
-static inline void pairs(struct ring *ring, const uint64_t *when,
-			 unsigned int n, unsigned int batch)
+static inline void pairs(struct ring *ring, unsigned int at,
+			 const uint64_t *when, unsigned int n,
+			 unsigned int batch)
 {
 	unsigned int done, i;
 
 	for (done = 0; done < n; done += batch) {
 		for (i = 0; i < batch; i++)
-			prepare(ring, i, i, when[done + i]);
+			prepare(ring, i, at + i, when[done + i]);
 		submit(ring, batch, 0);
 		for (i = 0; i < batch; i++)
-			prepare_remove(ring, i);
+			prepare_remove(ring, at + i);
 		submit(ring, batch, 2 * batch);
 	}
 }
 
-static void uring_arm_cancel(void *self, const uint64_t *when, unsigned int n)
+static void uring_arm_cancel(void *self, unsigned int at,
+			     const uint64_t *when, unsigned int n)
 {
-	pairs(self, when, n, 1);
+	pairs(self, at, when, n, 1);
 }
 
-static void batch_arm_cancel(void *self, const uint64_t *when, unsigned int n)
+static void batch_arm_cancel(void *self, unsigned int at,
+			     const uint64_t *when, unsigned int n)
 {
-	pairs(self, when, n, BATCH);
+	pairs(self, at, when, n, BATCH);
 }
 
 static inline void updates(struct ring *ring, const uint32_t *which,

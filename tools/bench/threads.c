@@ -33,7 +33,7 @@ static void *arm(void *arg)
 	for (i = 0; i < WARM_UP + arming->blocks; i++) {
 		block_ahead(when);
 		start = deadline_now();
-		arming->peer->arm_cancel(self, when, BLOCK);
+		arming->peer->arm_cancel(self, 0, when, BLOCK);
 		if (i >= WARM_UP)
 			arming->took[i - WARM_UP] = deadline_now() - start;
 	}

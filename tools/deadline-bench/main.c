@@ -26,6 +26,15 @@ static const struct peer *const peers[] = {
 #endif
 	&peer_thread,
 	&peer_thread_fifo,
+#if HAVE_LIBEV
+	&peer_libev,
+#endif
+#if HAVE_LIBEVENT
+	&peer_libevent,
+#endif
+#if HAVE_LIBUV
+	&peer_libuv,
+#endif
 	&peer_clock,
 #ifdef __x86_64__
 	&peer_tsc,

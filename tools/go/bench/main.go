@@ -41,7 +41,10 @@ func ahead(i int) time.Duration {
 	return time.Millisecond + 49*time.Millisecond/block*time.Duration(i*97%block)
 }
 
-func armCancel(_, percent int) {
+func armCancel(n, percent int) {
+	for i := 1; i < n; i++ {
+		defer time.NewTimer(far).Stop()
+	}
 	measure(percent, func(i int) { time.NewTimer(ahead(i)).Stop() })
 }
 

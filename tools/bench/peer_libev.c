@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/* libev: timers relative to the loop's own time; a move is ev_timer_again(). */
+#include "bench.h"
+
+#if HAVE_LIBEV
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/**
+ * struct loop - a loop and its timers
+ * @now: CLOCK_MONOTONIC at the loop's own time
+ */
+struct loop {
+	struct ev_loop *ev;
+	uint64_t now;
+	unsigned int expired;
+	ev_timer timers[];
+};
+
+static void expire(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	struct loop *loop = timer->data;
+
+	(void)events;
+	ev_timer_stop(ev, timer);	/* one that has a repeat goes on */
+	loop->expired++;
+}
+
+static void *libev_open(unsigned int timers)
+{
+	struct loop *loop = calloc(1, sizeof(*loop) +
+				   timers * sizeof(*loop->timers));
+	unsigned int i;
+
+	if (!loop)
+		return NULL;
+	loop->ev = ev_loop_new(EVFLAG_AUTO);
+	must(loop->ev, "ev_loop_new");
+	for (i = 0; i < timers; i++) {
+		ev_timer_init(&loop->timers[i], expire, 0, 0);
+		loop->timers[i].data = loop;
+	}
+	return loop;
+}
+
+static void libev_close(void *self)
+{
+	struct loop *loop = self;
+
+	ev_loop_destroy(loop->ev);
+	free(loop);
+}
+
+static inline void set_now(struct loop *loop)
+{
+	ev_now_update(loop->ev);
+	loop->now = deadline_now();
+}
+
+static inline double after(const struct loop *loop, uint64_t when)
+{
+	return (int64_t)(when - loop->now) * 0.000000001;
+}
+
+static inline void arm(struct loop *loop, ev_timer *timer, uint64_t when)
+{
+	ev_timer_set(timer, after(loop, when), 0);
+	ev_timer_start(loop->ev, timer);
+}
+
+static void libev_start(void *self, const uint64_t *when, unsigned int n)
+{
+	struct loop *loop = self;
+	unsigned int i;
+
+	set_now(loop);
+	for (i = 0; i < n; i++)
+		arm(loop, &loop->timers[i], when[i]);
+}
+
+static void libev_arm_cancel(void *self, unsigned int at,
+			     const uint64_t *when, unsigned int n)
+{
+	struct loop *loop = self;
+	unsigned int i;
+
+	set_now(loop);
+	for (i = 0; i < n; i++) {
+		arm(loop, &loop->timers[at], when[i]);
+		ev_timer_stop(loop->ev, &loop->timers[at]);
+	}
+}
+
+static void libev_update(void *self, const uint32_t *which,
+			 const uint64_t *when, unsigned int n)
+{
+	struct loop *loop = self;
+	ev_timer *timer;
+	unsigned int i;
+
+	set_now(loop);
+	for (i = 0; i < n; i++) {
+		timer = &loop->timers[which[i]];
+		timer->repeat = after(loop, when[i]);
+		ev_timer_again(loop->ev, timer);
+	}
+}
+
+static uint64_t libev_consume(void *self, unsigned int n)
+{
+	struct loop *loop = self;
+
+	while (loop->expired < n)
+		ev_run(loop->ev, EVRUN_ONCE);
+	loop->expired = 0;
+	return 0;
+}
+
+static const char *libev_version(void)
+{
+	static char version[16];
+
+	snprintf(version, sizeof(version), "%d.%d", ev_version_major(),
+		 ev_version_minor());
+	return version;
+}
+
+const struct peer peer_libev = {
+	.name		= "libev",
+	.use		= "ev_timer in the loop's thread, callbacks",
+	.version	= libev_version,
+	.most		= 1000000,
+	.open		= libev_open,
+	.close		= libev_close,
+	.start		= libev_start,
+	.arm_cancel	= libev_arm_cancel,
+	.update		= libev_update,
+	.consume	= libev_consume,
+};
+#endif
