@@ -15,6 +15,15 @@ static bool can_consume(const struct peer *peer)
 	return peer->consume;
 }
 
+/* How long ago that was */
+static uint64_t since(uint64_t when)
+{
+	uint64_t now = deadline_now();
+
+	must(now >= when, "being never early");
+	return now - when;
+}
+
 static void run_burst(struct histogram *result, const struct peer *peer,
 		      unsigned int n, unsigned int percent)
 {
@@ -32,7 +41,7 @@ static void run_burst(struct histogram *result, const struct peer *peer,
 		must(deadline_now() < at, "arming in time");
 		peer->consume(self, n);
 		if (round)
-			histogram_add(result, (deadline_now() - at) / n);
+			histogram_add(result, since(at) / n);
 	}
 	peer->close(self);
 	free(when);
@@ -64,7 +73,7 @@ static void run_wake(struct histogram *result, const struct peer *peer,
 		when = deadline_in(AHEAD) & ~15ull;
 		peer->start(self, &when, 1);
 		peer->consume(self, 1);
-		histogram_add(result, deadline_now() - when);
+		histogram_add(result, since(when));
 	}
 	peer->close(self);
 }

@@ -6,10 +6,11 @@
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 
 /**
  * struct loop - a loop and its timers
- * @now: CLOCK_MONOTONIC at the loop's own time
+ * @now: CLOCK_MONOTONIC just before the loop's own time
  */
 struct loop {
 	struct ev_loop *ev;
@@ -35,6 +36,7 @@ static void *libev_open(unsigned int timers)
 
 	if (!loop)
 		return NULL;
+	prctl(PR_SET_TIMERSLACK, 1);
 	loop->ev = ev_loop_new(EVFLAG_AUTO);
 	must(loop->ev, "ev_loop_new");
 	for (i = 0; i < timers; i++) {
@@ -54,8 +56,8 @@ static void libev_close(void *self)
 
 static inline void set_now(struct loop *loop)
 {
-	ev_now_update(loop->ev);
 	loop->now = deadline_now();
+	ev_now_update(loop->ev);
 }
 
 static inline double after(const struct loop *loop, uint64_t when)
@@ -128,7 +130,7 @@ static const char *libev_version(void)
 
 const struct peer peer_libev = {
 	.name		= "libev",
-	.use		= "ev_timer in the loop's thread, callbacks",
+	.use		= "ev_timer in the loop's thread, callbacks; no slack",
 	.version	= libev_version,
 	.most		= 1000000,
 	.open		= libev_open,

@@ -14,7 +14,7 @@
 /**
  * struct loop - a loop and its timers
  * @turn: what runs @job in a turn of the loop
- * @now: CLOCK_MONOTONIC at the loop's own time
+ * @now: CLOCK_MONOTONIC just before the loop's own time
  * @at: for @job, as @which, @when and @n
  */
 struct loop {
@@ -45,8 +45,8 @@ static void do_job(evutil_socket_t unused, short events, void *self)
 
 	(void)unused;
 	(void)events;
-	event_base_update_cache_time(loop->base);
 	loop->now = deadline_now();
+	event_base_update_cache_time(loop->base);
 	loop->job(loop);
 }
 

@@ -4,15 +4,14 @@
 
 #if HAVE_LIBUV
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <uv.h>
 
 /**
  * struct loop - a loop and its timers
- * @now: CLOCK_MONOTONIC at the loop's own time
  */
 struct loop {
 	uv_loop_t uv;
-	uint64_t now;
 	unsigned int count, expired;
 	uv_timer_t timers[];
 };
@@ -32,6 +31,7 @@ static void *libuv_open(unsigned int timers)
 
 	if (!loop)
 		return NULL;
+	prctl(PR_SET_TIMERSLACK, 1);
 	must(!uv_loop_init(&loop->uv), "uv_loop_init");
 	loop->count = timers;
 	loop->expired = 0;
@@ -54,16 +54,10 @@ static void libuv_close(void *self)
 	free(loop);
 }
 
-static inline void set_now(struct loop *loop)
-{
-	uv_update_time(&loop->uv);
-	loop->now = deadline_now();
-}
-
-/* Never early, by its clock of ms */
+/* The loop's time is CLOCK_MONOTONIC in whole ms: rounded up, it is never early. */
 static inline void arm(struct loop *loop, uv_timer_t *timer, uint64_t when)
 {
-	uv_timer_start(timer, expire, (when - loop->now) / MS + 1, 0);
+	uv_timer_start(timer, expire, when / MS + 1 - uv_now(&loop->uv), 0);
 }
 
 static void libuv_start(void *self, const uint64_t *when, unsigned int n)
@@ -71,7 +65,7 @@ static void libuv_start(void *self, const uint64_t *when, unsigned int n)
 	struct loop *loop = self;
 	unsigned int i;
 
-	set_now(loop);
+	uv_update_time(&loop->uv);
 	for (i = 0; i < n; i++)
 		arm(loop, &loop->timers[i], when[i]);
 }
@@ -82,7 +76,7 @@ static void libuv_arm_cancel(void *self, unsigned int at,
 	struct loop *loop = self;
 	unsigned int i;
 
-	set_now(loop);
+	uv_update_time(&loop->uv);
 	for (i = 0; i < n; i++) {
 		arm(loop, &loop->timers[at], when[i]);
 		uv_timer_stop(&loop->timers[at]);
@@ -95,7 +89,7 @@ static void libuv_update(void *self, const uint32_t *which,
 	struct loop *loop = self;
 	unsigned int i;
 
-	set_now(loop);
+	uv_update_time(&loop->uv);
 	for (i = 0; i < n; i++)
 		arm(loop, &loop->timers[which[i]], when[i]);
 }
@@ -112,7 +106,7 @@ static uint64_t libuv_consume(void *self, unsigned int n)
 
 const struct peer peer_libuv = {
 	.name		= "libuv",
-	.use		= "uv_timer in the loop's thread, callbacks; whole ms",
+	.use		= "uv_timer in the loop's thread, callbacks; whole ms, no slack",
 	.version	= uv_version_string,
 	.most		= 1000000,
 	.open		= libuv_open,

@@ -2,7 +2,7 @@
 #
 # After record.awk, with deadline-bench's legend and bench.json: a table for each
 # scenario and machine. One number: p50, p99, max and how many times ours that is;
-# several: the p50 of each.
+# several: the p50 of each. Then all peers in one.
 
 /^# / && NF > 1 { says[$2] = $0; sub(/^# [^ ]+ +/, "", says[$2]); next }
 
@@ -20,6 +20,8 @@
 		is_column[table, n] = 1
 		column[table, ++columns[table]] = n
 	}
+	if (!(peer in version))
+		peer_at[++peers] = peer
 	version[peer] = text("version")
 	kernel[where] = text("kernel")
 	value[table, peer, n] = p50
@@ -57,13 +59,33 @@ function show(table,   i, j, name, ours, p) {
 	}
 }
 
+# All peers by what matters most, under icount
+function summary(   i, j, p, of, wide) {
+	wide = split("arm-cancel 1,arm-cancel 10000,later 10000,earlier 10000," \
+		     "over 1,burst 4096,wake 1,noticed 1", of, ",")
+	printf "\n%-17s%s%18s\n", "Instructions:", "arm, cancel one", "move one"
+	printf "%-16s %7s %7s %7s %7s %7s %7s %7s %7s\n", "", "alone", "of 10k", \
+		"later", "earlier", "over?", "burst", "wake", "noticed"
+	for (i = 1; i <= peers; i++) {
+		printf "%-16s", peer_at[i]
+		for (j = 1; j <= wide; j++) {
+			split(of[j], p, " ")
+			p[1] = p[1] " icount"
+			printf " %7s", (p[1], peer_at[i], p[2]) in value ? \
+				short(value[p[1], peer_at[i], p[2]]) : "-"
+		}
+		print ""
+	}
+}
+
 END {
 	for (i = 1; i <= count; i++)
 		show(tables[i])
+	summary()
 	print ""
 	for (where in kernel)
 		printf "%-16s Linux %s\n", where, kernel[where]
-	for (peer in version)
-		printf "%-16s %s%s\n", peer, says[peer],
-			version[peer] ? ", " version[peer] : ""
+	for (i = 1; i <= peers; i++)
+		printf "%-16s %s%s\n", peer_at[i], says[peer_at[i]],
+			version[peer_at[i]] ? ", " version[peer_at[i]] : ""
 }
