@@ -123,7 +123,7 @@ ready:
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 SRCDIR ?= /usr/src
-headers := lib/deadline.h lib/deadline_inline.h
+headers := lib/deadline.h lib/deadline_inline.h lib/deadline_uring.h
 include := $(DESTDIR)$(PREFIX)/include
 libdir := $(DESTDIR)$(LIBDIR)
 man := $(DESTDIR)$(PREFIX)/share/man

@@ -26,6 +26,15 @@ int deadline_slot_arm_slow_(deadline_slot *slot, uint32_t flags, uint64_t when);
 int deadline_slot_over_(const deadline_slot *slot);
 int deadline_slot_ring_(deadline_slot *slot, int armed);
 
+/* For <deadline_uring.h>. Arm without a doorbell: 1 if *@ret_slot needs it */
+int deadline_slot_arm_silent_(deadline_slot *slot, uint64_t when,
+			      uint32_t *ret_slot);
+/* Ring for all of them: 0 or -errno. */
+int deadline_queue_ring_(deadline_queue *queue, const uint32_t *slots,
+			 unsigned int n);
+/* DEADLINE_FEATURE_* of the device; 0 where a thread serves */
+uint64_t deadline_queue_features_(const deadline_queue *queue);
+
 DEADLINE_ALWAYS_
 bool deadline_swap_(__u64 *word, __u64 *old, __u64 to)
 {

@@ -46,6 +46,7 @@ extern const struct backend backend_thread;
  * @count: slots
  * @ring_size: entries of @ring, a power of two
  * @period_min: the smallest period, ns
+ * @features: DEADLINE_FEATURE_* of the device; the thread backend's: 0
  * @shared_size: bytes mapped at @header
  * @status_size: bytes mapped at @status
  * @backend: who serves it
@@ -68,6 +69,7 @@ struct deadline_queue {
 	uint32_t count;
 	uint32_t ring_size;
 	uint64_t period_min;
+	uint64_t features;
 	size_t shared_size;
 	size_t status_size;
 	const struct backend *backend;

@@ -49,6 +49,7 @@ static int kernel_open(struct deadline_queue *queue, uint32_t slots)
 	queue->count = setup.slots;
 	queue->ring_size = setup.ring_size;
 	queue->period_min = setup.period_min;
+	queue->features = setup.features;
 	queue->shared_size = setup.shared_size;
 	queue->status_size = setup.status_size;
 	return 0;

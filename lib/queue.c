@@ -134,6 +134,11 @@ int deadline_queue_backend(const deadline_queue *queue)
 	return queue->backend->id;
 }
 
+uint64_t deadline_queue_features_(const deadline_queue *queue)
+{
+	return queue->features;
+}
+
 /* Own the slot's expiry, if it has one that nobody owns yet. */
 static bool claim(struct deadline_slot *slot, struct deadline_record *record)
 {

@@ -46,6 +46,16 @@ int deadline_slot_arm_slow_(deadline_slot *slot, uint32_t flags, uint64_t when)
 	return ret > 0 ? deadline_slot_ring_(slot, 0) : ret;
 }
 
+int deadline_slot_arm_silent_(deadline_slot *slot, uint64_t when,
+			      uint32_t *ret_slot)
+{
+	int ret = arm_word(slot, 0, when);
+
+	if (ret > 0)
+		*ret_slot = slot - slot_queue(slot)->slots;
+	return ret;
+}
+
 /* A context whose deadline has passed is over at creation, not when looked at. */
 static void help(deadline_slot *slot)
 {
@@ -73,8 +83,8 @@ int deadline_slot_ring_(deadline_slot *slot, int armed)
 	return ret;
 }
 
-static int ring_all(struct deadline_queue *queue, const uint32_t *slots,
-		    unsigned int n)
+int deadline_queue_ring_(deadline_queue *queue, const uint32_t *slots,
+			 unsigned int n)
 {
 	unsigned int done = 0;
 	int ret;
@@ -99,7 +109,7 @@ int deadline_slot_arm_many(deadline_slot *const *slots, unsigned int n,
 	for (i = 0; i < n; i++) {
 		if (lates == MANY_BATCH ||
 		    (lates && slot_queue(slots[i]) != queue)) {
-			ret = ring_all(queue, late, lates);
+			ret = deadline_queue_ring_(queue, late, lates);
 			if (ret)
 				break;
 			lates = 0;
@@ -113,7 +123,7 @@ int deadline_slot_arm_many(deadline_slot *const *slots, unsigned int n,
 		}
 	}
 	if (ret >= 0 && lates)
-		ret = ring_all(queue, late, lates);
+		ret = deadline_queue_ring_(queue, late, lates);
 	if (ret >= 0)
 		return 0;
 	while (i--)
