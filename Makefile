@@ -28,12 +28,18 @@ lib_objects := $(patsubst lib/%.c,build/obj/lib/%.o,$(wildcard lib/*.c))
 lib_static := build/lib/libdeadline.a
 lib_shared := build/lib/libdeadline.so
 
+# liburing, where there is one, is a peer in the demo and the costs, and what an
+# example stands on. make uring= does without.
+uring := $(shell pkg-config --libs liburing 2>/dev/null)
+ALL_CFLAGS += -DHAVE_URING=$(if $(uring),1,0)
+
 # A program is a directory below tools/ or lib/examples/ with C files in it.
 # What tools/bench measures is for several of them.
 bench_sources := $(wildcard tools/bench/*.c)
 bench_objects := $(bench_sources:%.c=build/obj/%.o)
 bench := build/obj/bench.a
-program_sources := $(filter-out $(bench_sources),\
+program_sources := $(filter-out $(bench_sources) \
+	$(if $(uring),,lib/examples/echo-server/%),\
 	$(wildcard tools/*/*.c lib/examples/*/*.c))
 program_objects := $(program_sources:%.c=build/obj/%.o)
 programs := $(addprefix build/bin/,$(sort $(notdir \
@@ -73,7 +79,7 @@ $(bench): $(bench_objects)
 	$(AR) rcs $@ $^
 
 # Libraries that are peers, where they are there; libev has no .pc
-peer_libs := $(foreach lib,liburing libevent_core libuv,\
+peer_libs := $(uring) $(foreach lib,libevent_core libuv,\
 	$(shell pkg-config --libs $(lib) 2>/dev/null)) \
 	$(if $(wildcard /usr/include/ev.h),-lev)
 

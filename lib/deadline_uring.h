@@ -4,8 +4,8 @@
  * that ride on submissions, and any one operation under a context. Inline, over
  * liburing: the library does not need it, whoever includes this file does.
  *
- * SQEs are of 64 bytes, and their rings not for IOPOLL. What needs commands of
- * /dev/deadline that this kernel or backend does not have is done by other means.
+ * SQEs are of 64 bytes. What needs commands of /dev/deadline that this kernel or
+ * backend does not have is done by other means.
  * In the child of a fork, what was prepared here completes with -EBADF.
  */
 #ifndef DEADLINE_URING_H
@@ -147,7 +147,7 @@ static inline int deadline_uring_end_(struct io_uring *ring,
 /**
  * deadline_uring_call() - one operation, under a context and a limit of its own
  * @ring: for such calls only: nothing else of it is in flight; one thread's; not
- *	with IORING_SETUP_DEFER_TASKRUN, which no poll(2) of the ring wakes
+ *	with IORING_SETUP_DEFER_TASKRUN, _SQPOLL or _IOPOLL, as it sleeps in poll(2)
  * @op: prepared by io_uring_prep_*() in memory of the caller's that was zero. Its
  *	user_data is ours; IOSQE_FIXED_FILE and IOSQE_ASYNC are the flags allowed,
  *	and no multishot. For SEND_ZC it waits until the buffer is free, too.
@@ -173,7 +173,8 @@ static inline int deadline_uring_call(deadline_context *context,
 	if (ret)
 		return ret;
 	if (op->flags & ~(IOSQE_FIXED_FILE | IOSQE_ASYNC) ||
-	    ring->flags & IORING_SETUP_DEFER_TASKRUN)
+	    ring->flags & (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SQPOLL |
+			   IORING_SETUP_IOPOLL))
 		return -EINVAL;
 	if (io_uring_sq_ready(ring) || io_uring_cq_ready(ring))
 		return -EBUSY;

@@ -201,7 +201,7 @@ static void prep_read(struct io_uring_sqe *op, int fd)
 /* A ring for calls sleeps in poll(2). */
 static bool calls(unsigned int mode)
 {
-	return !(mode & IORING_SETUP_DEFER_TASKRUN);
+	return !(mode & (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SQPOLL));
 }
 
 static int read_under(deadline_context *context, struct io_uring *ring,
@@ -297,11 +297,17 @@ TEST_F(uring, call_cancelled)
 /* What is there already is told, though the limit has passed. */
 TEST_F(uring, call_bytes_win)
 {
+	int pair[2];
+
 	if (!calls(variant->mode))
 		return;
-	ASSERT_EQ(1, write(self->pipe[1], "a", 1));
-	EXPECT_EQ(1, read_under(self->context, &self->ring, self->pipe[0], 1));
+	/* Not a pipe: Linux 6.1 has a worker read those, which comes too late. */
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	ASSERT_EQ(1, write(pair[1], "a", 1));
+	EXPECT_EQ(1, read_under(self->context, &self->ring, pair[0], 1));
 	EXPECT_EQ('a', bytes[0]);
+	close(pair[0]);
+	close(pair[1]);
 }
 
 TEST_F(uring, call_refuses)

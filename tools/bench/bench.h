@@ -14,7 +14,6 @@
 #define MS 1000000ull
 #define S 1000000000ull
 
-#define HAVE_URING __has_include("liburing.h")
 #define HAVE_LIBEV __has_include("ev.h")
 #define HAVE_LIBEVENT __has_include("event2/event.h")
 #define HAVE_LIBUV __has_include("uv.h")
