@@ -47,26 +47,33 @@ void die(const char *what)
 	exit(1);
 }
 
+static void all_of_kernel(void)
+{
+	costs_words_exact();
+	costs_wakeups();
+	costs_contexts();
+	costs_crowds();
+	costs_storms();
+}
+
 int main(int argc, char **argv)
 {
 	deadline_queue *queue = queue_of(0);
 	int kernel = deadline_queue_backend(queue) == DEADLINE_BACKEND_KERNEL;
+	void (*costs)(void) = kernel ? all_of_kernel : costs_words_in_ns;
 
+#if HAVE_URING
+	if (argc == 2 && !strcmp(argv[1], "uring"))
+		costs = costs_uring;
+	else
+#endif
 	if (argc > 1) {
-		fprintf(stderr, "costs: %s: takes no argument\n", argv[1]);
+		fprintf(stderr, "usage: costs [uring]\n");
 		return 2;
 	}
 	deadline_queue_close(queue);
 	printf("TAP version 13\n");
-	if (kernel) {
-		costs_words_exact();
-		costs_wakeups();
-		costs_contexts();
-		costs_crowds();
-		costs_storms();
-	} else {
-		costs_words_in_ns();
-	}
+	costs();
 	printf("1..%u\n", figures);
 	return failures ? 1 : 0;
 }
