@@ -8,12 +8,32 @@
 #include <sys/un.h>
 #include "library.h"
 
+/* Submit what was prepared, and wait for one completion: its result, and whose */
+static int next(struct io_uring *ring, uint64_t *user_data)
+{
+	struct io_uring_cqe *cqe;
+	int ret = io_uring_submit_and_wait(ring, 1);
+
+	if (ret < 0 || io_uring_wait_cqe(ring, &cqe))
+		return -EIO;
+	*user_data = io_uring_cqe_get_data64(cqe);
+	ret = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return ret;
+}
+
+static bool quiet(struct io_uring *ring)
+{
+	io_uring_get_events(ring);
+	return !io_uring_cq_ready(ring);
+}
+
 FIXTURE(uring) {
-	deadline_queue *queue;
-	deadline_slot *slots[64];
 	struct io_uring ring;
-	deadline_context *context;
 	int pipe[2];
+	deadline_context *context;
+	deadline_queue *queue;
+	struct deadline_slot *slots[64];
 };
 
 FIXTURE_VARIANT(uring) {
@@ -56,32 +76,12 @@ FIXTURE_TEARDOWN(uring)
 	EXPECT_EQ(0, deadline_queue_close(self->queue));
 }
 
-/* Submit what was prepared, and wait for one completion: its result, and whose */
-static int next(struct io_uring *ring, uint64_t *user_data)
+/* Submitted; how many were is no less than 1 */
+static int begin_wait(struct io_uring *ring, deadline_queue *queue,
+		      uint64_t user_data)
 {
-	struct io_uring_cqe *cqe;
-	int ret = io_uring_submit_and_wait(ring, 1);
-
-	if (ret < 0 || io_uring_wait_cqe(ring, &cqe))
-		return -EIO;
-	*user_data = io_uring_cqe_get_data64(cqe);
-	ret = cqe->res;
-	io_uring_cqe_seen(ring, cqe);
-	return ret;
-}
-
-static bool quiet(struct io_uring *ring)
-{
-	io_uring_get_events(ring);
-	return !io_uring_cq_ready(ring);
-}
-
-static void prep_wait(struct __test_metadata *_metadata,
-		      FIXTURE_DATA(uring) *self, uint64_t user_data)
-{
-	deadline_uring_prep_wait(io_uring_get_sqe(&self->ring), self->queue,
-				 user_data);
-	ASSERT_LE(1, io_uring_submit(&self->ring));
+	deadline_uring_prep_wait(io_uring_get_sqe(ring), queue, user_data);
+	return io_uring_submit(ring);
 }
 
 /* One completion for all that are due, not before */
@@ -91,7 +91,7 @@ TEST_F(uring, wait)
 	struct deadline_record records[64];
 	int n = 0;
 
-	prep_wait(_metadata, self, 5);
+	ASSERT_LE(1, begin_wait(&self->ring, self->queue, 5));
 	EXPECT_TRUE(quiet(&self->ring));
 	ASSERT_EQ(0, deadline_slot_arm_many(self->slots, 64, when));
 	EXPECT_LE(0, next(&self->ring, &user_data));
@@ -103,7 +103,7 @@ TEST_F(uring, wait)
 	/* What came before the wait completes it at once. */
 	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, 1));
 	WAIT_FOR(deadline_queue_pending(self->queue));
-	prep_wait(_metadata, self, 6);
+	ASSERT_LE(1, begin_wait(&self->ring, self->queue, 6));
 	EXPECT_LE(0, next(&self->ring, &user_data));
 	EXPECT_EQ(6, user_data);
 	EXPECT_EQ(1, deadline_queue_reap(self->queue, records, 64));
@@ -123,18 +123,19 @@ TEST_F(uring, wait_misses_none)
 					       deadline_in(next_random(&seed) %
 							   (60 * US))));
 		do {
-			prep_wait(_metadata, self, i);
+			ASSERT_LE(1, begin_wait(&self->ring, self->queue, i));
 			ASSERT_LE(0, next(&self->ring, &user_data));
 			ASSERT_EQ(i, user_data);
 		} while (!deadline_queue_reap(self->queue, &record, 1));
 	}
 }
 
-static void prep_cancel(FIXTURE_DATA(uring) *self, uint64_t wait)
+static void prep_cancel(struct io_uring *ring, deadline_queue *queue,
+			uint64_t wait)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
-	deadline_uring_prep_cancel(sqe, self->queue, wait);
+	deadline_uring_prep_cancel(sqe, queue, wait);
 	io_uring_sqe_set_data64(sqe, 9);
 }
 
@@ -143,15 +144,15 @@ TEST_F(uring, wait_cancelled)
 	uint64_t user_data = 0, seen = 0;
 	int i, ret;
 
-	prep_wait(_metadata, self, 7);
-	prep_cancel(self, 7);
+	ASSERT_LE(1, begin_wait(&self->ring, self->queue, 7));
+	prep_cancel(&self->ring, self->queue, 7);
 	for (i = 0; i < 2; i++) {
 		ret = next(&self->ring, &user_data);
 		seen += user_data;
 		EXPECT_EQ(user_data == 7 ? -ECANCELED : 0, ret < 0 ? ret : 0);
 	}
 	EXPECT_EQ(7 + 9, seen);
-	prep_cancel(self, 7);
+	prep_cancel(&self->ring, self->queue, 7);
 	EXPECT_EQ(-ENOENT, next(&self->ring, &user_data));
 }
 

@@ -39,9 +39,7 @@ void costs_contexts(void);
 void costs_crowds(void);
 /* storms.c: what they take from others */
 void costs_storms(void);
-#if HAVE_URING
 /* uring.c: moves and wake-ups beside io_uring's timeouts */
 void costs_uring(void);
-#endif
 
 #endif

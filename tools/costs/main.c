@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What each operation costs, as TAP: one figure a line, with its limit.
+ * What each operation costs, as TAP: one figure a line, with its limit; what
+ * stands beside io_uring, if so asked.
  *
  * In a guest under icount (tools/vm/run --icount -- costs) the kernel serves
  * and a ns is an instruction, so the figures are exact. Without the module the
@@ -62,12 +63,9 @@ int main(int argc, char **argv)
 	int kernel = deadline_queue_backend(queue) == DEADLINE_BACKEND_KERNEL;
 	void (*costs)(void) = kernel ? all_of_kernel : costs_words_in_ns;
 
-#if HAVE_URING
-	if (argc == 2 && !strcmp(argv[1], "uring"))
+	if (argc == 2 && !strcmp(argv[1], "uring")) {
 		costs = costs_uring;
-	else
-#endif
-	if (argc > 1) {
+	} else if (argc > 1) {
 		fprintf(stderr, "usage: costs [uring]\n");
 		return 2;
 	}

@@ -194,4 +194,10 @@ void costs_uring(void)
 		"DEFER_TASKRUN");
 	moves();
 }
+#else
+
+void costs_uring(void)
+{
+	must(0, "liburing");
+}
 #endif

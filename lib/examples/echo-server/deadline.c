@@ -3,9 +3,9 @@
 #include <deadline_uring.h>
 #include "echo.h"
 
+static unsigned int count;
 static deadline_queue *queue;
 static deadline_slot **idle, **request;
-static unsigned int count;
 
 static void wait_for_expiries(void)
 {

@@ -148,6 +148,8 @@ int main(int argc, char **argv)
 	for (way = DEADLINE; way < WAYS; way++)
 		ok &= kept(ways[way]);
 	idle_ns = 60000 * MS;
+	/* Once for nothing: so soon after a boot the kernel is still busy. */
+	serve(&timing_none, connections, run_client);
 	for (i = 0; i < rounds; i++) {
 		for (way = 0; way < WAYS; way++) {
 			serve(ways[way], connections, run_client);
