@@ -298,15 +298,14 @@ static void run_start(struct histogram *result, const struct peer *peer,
 
 	for (round = 0; round < WARM_UP + BLOCKS * percent / 100; round++) {
 		self = peer_open(peer, n);
-		for (i = 0; i < n; i++)
-			when[i] = deadline_in(1000 * S);
+		when[0] = deadline_in(1000 * S);
 		for (i = 1; i < n; i++)
 			when[i] = when[0];
 		start = deadline_now();
 		peer->start(self, when, n);
 		if (round >= WARM_UP)
 			histogram_add(result, (deadline_now() - start) *
-					      BLOCK / n);
+					      BLOCK / (n ? n : 1));
 		peer->close(self);
 	}
 }

@@ -34,7 +34,7 @@ static void run_burst(struct histogram *result, const struct peer *peer,
 	must(when, "calloc");
 	for (round = 0; round <= rounds; round++) {
 		/* Ample to arm them all */
-		at = deadline_in(10 * MS + n * 20 * US);
+		at = deadline_in(10 * MS + 20 * US * n);
 		for (i = 0; i < n; i++)
 			when[i] = at;
 		peer->start(self, when, n);

@@ -4,6 +4,7 @@
 
 #if HAVE_URING
 #include <errno.h>
+#include <stdio.h>
 #include <deadline_uring.h>
 
 #define MANY	100000u

@@ -18,7 +18,7 @@ static void slots_open(unsigned int n)
 	unsigned int i;
 
 	must(!deadline_queue_open(&queue, &options), "deadline_queue_open");
-	idle = calloc(2 * n, sizeof(*idle));
+	idle = calloc(2 * (size_t)n, sizeof(*idle));
 	must(!!idle, "calloc");
 	request = idle + n;
 	count = 2 * n;

@@ -86,8 +86,8 @@ static void wait_for_timer(void)
 static void heap_open(unsigned int n)
 {
 	count = n;
-	timers = calloc(2 * n, sizeof(*timers));
-	heap = calloc(2 * n, sizeof(*heap));
+	timers = calloc(2 * (size_t)n, sizeof(*timers));
+	heap = calloc(2 * (size_t)n, sizeof(*heap));
 	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	must(timers && heap && fd >= 0, "timerfd_create");
 	planned = UINT64_MAX;
