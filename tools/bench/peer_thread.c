@@ -20,11 +20,12 @@
  * struct timer - one of them
  * @when: ns
  * @at: its place in the heap, from 1; 0: not armed
+ * @done: its place among those that expired, from 1; 0: not there
  * @over: atomic
  */
 struct timer {
 	uint64_t when;
-	unsigned int at;
+	unsigned int at, done;
 	bool over;
 };
 
@@ -32,7 +33,7 @@ struct timer {
  * struct timers - a thread and what it serves
  * @wanted: how many make the consumer wake up
  * @expired: the length of @done
- * @done: those that expired since they were consumed
+ * @done: those that expired and were neither consumed nor armed again, from [1]
  * @count: the length of @heap
  * @heap: the armed ones, [1] the first to be due
  */
@@ -92,6 +93,19 @@ static inline void take_out(struct timers *timers, struct timer *timer)
 	timer->at = 0;
 }
 
+/* An expiry that nobody consumes any more, if there is one */
+static inline void forget(struct timers *timers, struct timer *timer)
+{
+	struct timer *last;
+
+	if (!timer->done)
+		return;
+	last = timers->done[timers->expired--];
+	last->done = timer->done;
+	timers->done[last->done] = last;
+	timer->done = 0;
+}
+
 /* Lock held. */
 static void expire(struct timers *timers)
 {
@@ -101,7 +115,8 @@ static void expire(struct timers *timers)
 	while (timers->count && timers->heap[1]->when <= now) {
 		timer = timers->heap[1];
 		take_out(timers, timer);
-		timers->done[timers->expired++] = timer;
+		timer->done = ++timers->expired;
+		timers->done[timer->done] = timer;
 		__atomic_store_n(&timer->over, true, __ATOMIC_RELEASE);
 	}
 	if (timers->wanted && timers->expired >= timers->wanted)
@@ -160,7 +175,7 @@ static void *open_policy(unsigned int n, int policy)
 {
 	struct timers *timers = calloc(1, sizeof(*timers) +
 				       n * sizeof(*timers->timers));
-	struct timer **heap = calloc(2ul * n + 1, sizeof(struct timer *));
+	struct timer **heap = calloc(2ul * n + 2, sizeof(struct timer *));
 	pthread_condattr_t attr;
 
 	if (!timers || !heap)
@@ -225,6 +240,7 @@ static inline void arm(struct timers *timers, struct timer *timer,
 
 	pthread_mutex_lock(&timers->lock);
 	timer->when = when;
+	forget(timers, timer);
 	__atomic_store_n(&timer->over, false, __ATOMIC_RELAXED);
 	insert(timers, timer);
 	earlier = first_changed(timers);
@@ -254,6 +270,8 @@ static void thread_arm_cancel(void *self, unsigned int at,
 		pthread_mutex_lock(&timers->lock);
 		if (timer->at)
 			take_out(timers, timer);
+		else
+			forget(timers, timer);
 		pthread_mutex_unlock(&timers->lock);
 	}
 }
@@ -306,7 +324,8 @@ static uint64_t thread_consume(void *self, unsigned int n)
 	while (timers->expired < n)
 		pthread_cond_wait(&timers->enough, &timers->lock);
 	timers->wanted = 0;
-	timers->expired = 0;
+	while (timers->expired)
+		timers->done[timers->expired--]->done = 0;
 	pthread_mutex_unlock(&timers->lock);
 	return 0;
 }
