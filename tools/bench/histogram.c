@@ -15,7 +15,7 @@ static unsigned int shift_of(uint64_t value)
 
 void histogram_add(struct histogram *histogram, uint64_t value)
 {
-	unsigned int shift = shift_of(value);
+	uint64_t shift = shift_of(value);
 
 	histogram->buckets[(uint64_t)shift * HISTOGRAM_SUB + (value >> shift)]++;
 	histogram->count++;
