@@ -17,7 +17,7 @@ void histogram_add(struct histogram *histogram, uint64_t value)
 {
 	uint64_t shift = shift_of(value);
 
-	histogram->buckets[(uint64_t)shift * HISTOGRAM_SUB + (value >> shift)]++;
+	histogram->buckets[shift * HISTOGRAM_SUB + (value >> shift)]++;
 	histogram->count++;
 	if (histogram->max < value)
 		histogram->max = value;
