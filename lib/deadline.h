@@ -350,8 +350,7 @@ bool deadline_queue_pending(const deadline_queue *queue);
  * Contexts: a tree of deadlines, cancellations and values, with the rules of Go's
  * package context. A context is over once and for good, and then everything below
  * it is. A constructor returns one reference; it takes one of its own on the parent.
- * A cause is an opaque number, never dereferenced, that says why; 0 = none, and
- * UINTPTR_MAX is refused (-EINVAL).
+ * A cause is an opaque number, never dereferenced, that says why; 0 = none.
  *
  * With DEADLINE_DEBUG=leaks in its environment, a program tells on stderr when it
  * ends which contexts it never released.
@@ -367,6 +366,9 @@ deadline_context *deadline_background(void);
 /**
  * deadline_with_cancel() - a context that deadline_cancel() ends
  *
+ * A parent below which threads make contexts at once takes eight slots more, until it
+ * ends and all below it are released.
+ *
  * Return: 0; -ENOSPC if the limit of slots is reached, -ENOMEM, -ECHILD, or what
  * deadline_queue_open() and deadline_slot_arm() say.
  */
@@ -379,7 +381,7 @@ int deadline_with_cancel(deadline_context *parent,
  *
  * If the parent's deadline is earlier, that holds, and its cause. A deadline that
  * has passed makes a context that is over.
- * Return: as deadline_with_cancel(); -EINVAL for the cause UINTPTR_MAX.
+ * Return: as deadline_with_cancel().
  */
 int deadline_with_deadline(deadline_context *parent, uintptr_t cause,
 			   deadline_context **ret_context, uint64_t when);
@@ -410,7 +412,7 @@ int deadline_without_cancel(deadline_context *parent,
  * @cause: for deadline_cause(), if no cancel has given one before
  *
  * Return: 1 won, 0 already over; -EINVAL for a context that has no cancel of its own
- * (background, without_cancel, with_value); -ECHILD.
+ * (background, without_cancel, with_value), or for the cause UINTPTR_MAX; -ECHILD.
  */
 int deadline_cancel(deadline_context *context, uintptr_t cause);
 

@@ -184,9 +184,7 @@ static inline int deadline_uring_call(deadline_context *context,
 		return ret;
 	pollfd.fd = ring->ring_fd;
 	pollfd.events = POLLIN;
-	do {
-		why = deadline_poll(context, &pollfd, 1, until);
-	} while (why == -EINTR);
+	why = deadline_poll(context, &pollfd, 1, until);
 	if (why < 0)
 		left += deadline_uring_end_(ring, op);
 	while (left) {

@@ -52,21 +52,23 @@ static int thread_eventfd(void)
 	return fd;
 }
 
-/* poll(2) until @when; the number of those ready, 0 in time, or -errno */
+/* poll(2) until @when, whatever signals come; how many are ready, 0, or -errno */
 static int poll_until(struct pollfd *fds, nfds_t n, uint64_t when)
 {
 	struct timespec left, *timeout = NULL;
 	uint64_t now;
 	int ret;
 
-	if (when != DEADLINE_NEVER) {
-		now = deadline_now();
-		now = now < when ? when - now : 0;
-		left.tv_sec = now / 1000000000;
-		left.tv_nsec = now % 1000000000;
-		timeout = &left;
-	}
-	ret = ppoll(fds, n, timeout, NULL);
+	do {
+		if (when != DEADLINE_NEVER) {
+			now = deadline_now();
+			now = now < when ? when - now : 0;
+			left.tv_sec = now / 1000000000;
+			left.tv_nsec = now % 1000000000;
+			timeout = &left;
+		}
+		ret = ppoll(fds, n, timeout, NULL);
+	} while (ret < 0 && errno == EINTR);
 	return ret < 0 ? -errno : ret;
 }
 
@@ -180,8 +182,6 @@ static ssize_t call(deadline_context *context, const struct attempt *attempt,
 		ret = wait_one(context, attempt->fd, attempt->events, until);
 		if (ret > 0)
 			ret = attempt->try(attempt);
-		else if (ret == -EINTR)
-			ret = -EAGAIN;
 	}
 	errno = saved;
 	return ret;

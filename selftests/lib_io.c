@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include "library.h"
 
@@ -162,6 +163,41 @@ TEST_F(io, own_limit)
 	EXPECT_EQ(0, deadline_sleep(self->context, until));
 	EXPECT_LE(until, deadline_now());
 	EXPECT_EQ(0, deadline_err(self->context));
+}
+
+static void on_signal(int signo)
+{
+	(void)signo;
+}
+
+/* Signals that have a handler, which a sleep is full of, end none of them. */
+TEST_F(io, signals)
+{
+	struct itimerval often = { { 0, 500 }, { 0, 500 } }, never = {};
+	struct sigaction action = { .sa_handler = on_signal };
+	uint64_t until;
+	int i;
+
+	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
+	for (i = 0; i < CALLS; i++) {
+		if (writes(i))
+			fill(_metadata, self->pipe, self->pair);
+		else
+			drain(self->pipe, self->pair);
+		ASSERT_EQ(0, setitimer(ITIMER_REAL, &often, NULL));
+		until = deadline_in(5 * MS);
+		EXPECT_EQ(i == SLEEP ? 0 : -ETIMEDOUT,
+			  call(i, self->context, self->pipe, self->pair, until))
+			TH_LOG("call %d", i);
+		EXPECT_LE(until, deadline_now());
+		until = deadline_in(5 * MS);
+		EXPECT_EQ(i == SLEEP ? 0 : -ETIMEDOUT,
+			  call(i, deadline_background(), self->pipe,
+			       self->pair, until))
+			TH_LOG("call %d", i);
+		EXPECT_LE(until, deadline_now());
+		ASSERT_EQ(0, setitimer(ITIMER_REAL, &never, NULL));
+	}
 }
 
 struct sleeper {
