@@ -20,7 +20,7 @@
 
 /* In struct io_uring_cmd there is room for this. */
 struct dln_wait {
-	struct list_head node;	/* in q->uring, else empty; q->wait.lock */
+	struct list_head node;	/* in q->uring; q->wait.lock */
 	u64 key;
 	int error;
 };
@@ -28,11 +28,6 @@ struct dln_wait {
 static struct io_uring_cmd *dln_wait_cmd(struct dln_wait *wait)
 {
 	return container_of((void *)wait, struct io_uring_cmd, pdu);
-}
-
-static struct dln_queue *dln_wait_queue(struct dln_wait *wait)
-{
-	return dln_wait_cmd(wait)->file->private_data;
 }
 
 /* How many entries there are by now: a hint, like each of them */
@@ -46,10 +41,11 @@ DLN_DEFINE_URING_WORK(dln_wait_done)
 	io_uring_cmd_done(cmd, ret, issue_flags);
 }
 
-static void __dln_wait_finish(struct dln_wait *wait, int error)
+static void __dln_wait_finish(struct dln_queue *q, struct dln_wait *wait,
+			      int error)
 {
-	list_del_init(&wait->node);
-	dln_wait_queue(wait)->uring_count--;
+	list_del(&wait->node);
+	q->uring_count--;
 	wait->error = error;
 	io_uring_cmd_complete_in_task(dln_wait_cmd(wait), dln_wait_done);
 }
@@ -63,7 +59,7 @@ static int dln_wait_wake(wait_queue_entry_t *entry, unsigned int mode,
 	struct dln_wait *wait, *next;
 
 	list_for_each_entry_safe(wait, next, &q->uring, node)
-		__dln_wait_finish(wait, 0);
+		__dln_wait_finish(q, wait, 0);
 	list_del_init(&entry->entry);
 	return 1;
 }
@@ -95,10 +91,10 @@ static int dln_wait_unpark(struct dln_queue *q, const struct dln_wait *one,
 	list_for_each_entry_safe(wait, next, &q->uring, node) {
 		if (one ? wait != one : wait->key != key)
 			continue;
-		__dln_wait_finish(wait, error);
+		__dln_wait_finish(q, wait, error);
 		n++;
 	}
-	if (n && list_empty(&q->uring))
+	if (n && !q->uring_count)
 		__remove_wait_queue(&q->wait, &q->uring_entry);
 	spin_unlock_irqrestore(&q->wait.lock, flags);
 	return n;
@@ -116,7 +112,6 @@ static int dln_uring_wait(struct dln_queue *q, struct io_uring_cmd *cmd,
 
 	if (dln_wait_over(q))
 		return dln_waiting(q);
-	INIT_LIST_HEAD(&wait->node);
 	wait->key = key;
 	/* First, so that whoever finishes it can; and then only they may. */
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
