@@ -7,25 +7,14 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include "library.h"
+#include "rings.h"
 
 /* Submit what was prepared, and wait for one completion: its result, and whose */
 static int next(struct io_uring *ring, uint64_t *user_data)
 {
-	struct io_uring_cqe *cqe;
-	int ret = io_uring_submit_and_wait(ring, 1);
-
-	if (ret < 0 || io_uring_wait_cqe(ring, &cqe))
+	if (io_uring_submit(ring) < 0)
 		return -EIO;
-	*user_data = io_uring_cqe_get_data64(cqe);
-	ret = cqe->res;
-	io_uring_cqe_seen(ring, cqe);
-	return ret;
-}
-
-static bool quiet(struct io_uring *ring)
-{
-	io_uring_get_events(ring);
-	return !io_uring_cq_ready(ring);
+	return uring_result(ring, user_data);
 }
 
 FIXTURE(uring) {
@@ -92,12 +81,12 @@ TEST_F(uring, wait)
 	int n = 0;
 
 	ASSERT_LE(1, begin_wait(&self->ring, self->queue, 5));
-	EXPECT_TRUE(quiet(&self->ring));
+	EXPECT_TRUE(uring_quiet(&self->ring));
 	ASSERT_EQ(0, deadline_slot_arm_many(self->slots, 64, when));
 	EXPECT_LE(0, next(&self->ring, &user_data));
 	EXPECT_EQ(5, user_data);
 	EXPECT_LE(when, deadline_now());
-	EXPECT_TRUE(quiet(&self->ring));
+	EXPECT_TRUE(uring_quiet(&self->ring));
 	while (n < 64)
 		n += deadline_queue_reap(self->queue, records, 64);
 	/* What came before the wait completes it at once. */
@@ -233,7 +222,7 @@ TEST_F(uring, call_done)
 	EXPECT_EQ(1, deadline_uring_call(deadline_background(), &self->ring,
 					 &op, DEADLINE_NEVER));
 	EXPECT_EQ('b', bytes[0]);
-	EXPECT_TRUE(quiet(&self->ring));
+	EXPECT_TRUE(uring_quiet(&self->ring));
 }
 
 TEST_F(uring, call_deadline)
@@ -253,7 +242,7 @@ TEST_F(uring, call_deadline)
 	ASSERT_EQ(1, write(self->pipe[1], "a", 1));
 	EXPECT_EQ(-ETIME, deadline_uring_call(context, &self->ring, &op,
 					      DEADLINE_NEVER));
-	EXPECT_TRUE(quiet(&self->ring));
+	EXPECT_TRUE(uring_quiet(&self->ring));
 	EXPECT_EQ(1, read(self->pipe[0], bytes, 1));
 	deadline_release(context);
 	/* A worker's operation too ends early, and its own limit */
@@ -264,7 +253,7 @@ TEST_F(uring, call_deadline)
 	EXPECT_LE(when, deadline_now());
 	EXPECT_EQ(-ETIMEDOUT, read_under(deadline_background(), &self->ring,
 					 self->pipe[0], deadline_in(MS)));
-	EXPECT_TRUE(quiet(&self->ring));
+	EXPECT_TRUE(uring_quiet(&self->ring));
 }
 
 struct canceller {
@@ -292,7 +281,7 @@ TEST_F(uring, call_cancelled)
 	EXPECT_EQ(-ECANCELED, read_under(self->context, &self->ring,
 					 self->pipe[0], DEADLINE_NEVER));
 	pthread_join(thread, NULL);
-	EXPECT_TRUE(quiet(&self->ring));
+	EXPECT_TRUE(uring_quiet(&self->ring));
 }
 
 /* What is there already is told, though the limit has passed. */
@@ -414,7 +403,7 @@ TEST_F(uring, call_race)
 			/* Blocks for ever if it has gone. */
 			ret = read(self->pipe[0], bytes, 1);
 		ASSERT_EQ(1, ret);
-		ASSERT_TRUE(quiet(&self->ring));
+		ASSERT_TRUE(uring_quiet(&self->ring));
 	}
 	__atomic_store_n(&writer.stop, true, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);

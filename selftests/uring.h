@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * io_uring for the tests of the device: rings of each mode, the commands as raw
- * SQEs, and completions one at a time.
- */
+/* io_uring for the tests of the device: the commands as raw SQEs. */
 #ifndef SELFTESTS_URING_H
 #define SELFTESTS_URING_H
 
-#include <liburing.h>
 #include "queue.h"
+#include "rings.h"
 
 /* What liburing 2.3 does not know */
 #define OP_READ_MULTISHOT	49
@@ -57,20 +54,6 @@ static inline struct io_uring_sqe *uring_prep_bell(struct io_uring *ring,
 	return uring_prep(ring, fd, DEADLINE_IOC_DOORBELL, &bell, data);
 }
 
-/* Wait for one completion; its result, and whose it is */
-static inline int uring_result(struct io_uring *ring, uint64_t *data)
-{
-	struct io_uring_cqe *cqe;
-	int ret = io_uring_wait_cqe(ring, &cqe);
-
-	if (ret)
-		return ret;
-	*data = io_uring_cqe_get_data64(cqe);
-	ret = cqe->res;
-	io_uring_cqe_seen(ring, cqe);
-	return ret;
-}
-
 /* Submit all that was prepared, and wait for the one completion. */
 static inline int uring_one(struct io_uring *ring)
 {
@@ -79,13 +62,6 @@ static inline int uring_one(struct io_uring *ring)
 	if (io_uring_submit(ring) < 0)
 		return -EIO;
 	return uring_result(ring, &data);
-}
-
-/* Is nothing completed, the task work that there is having run? */
-static inline bool uring_quiet(struct io_uring *ring)
-{
-	io_uring_get_events(ring);
-	return !io_uring_cq_ready(ring);
 }
 
 /* A queue, and a ring of the mode that the variant names */
