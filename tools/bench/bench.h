@@ -87,6 +87,11 @@ extern const struct peer peer_libuv;			/* peer_libuv.c */
 extern const struct peer peer_context;			/* peer_context.c */
 extern const struct peer peer_go;			/* peer_go.c */
 
+static inline bool peer_can_arm_cancel(const struct peer *peer)
+{
+	return peer->arm_cancel;
+}
+
 /* The floor only looks: nobody changes its word. */
 static inline bool peer_can_notice(const struct peer *peer)
 {

@@ -137,18 +137,13 @@ static void run_arm_cancel(struct histogram *result, const struct peer *peer,
 	free(block.times);
 }
 
-static bool can_arm_cancel(const struct peer *peer)
-{
-	return peer->arm_cancel;
-}
-
 const struct scenario scenario_arm_cancel = {
 	.name	 = "arm-cancel",
 	.what	 = "arm one of so many, 1 to 50 ms ahead, and cancel it",
 	.timers	 = true,
 	.numbers = few_and_many,
 	.scale	 = BLOCK,
-	.can	 = can_arm_cancel,
+	.can	 = peer_can_arm_cancel,
 	.run	 = run_arm_cancel,
 };
 
@@ -305,7 +300,7 @@ static void run_start(struct histogram *result, const struct peer *peer,
 		peer->start(self, when, n);
 		if (round >= WARM_UP)
 			histogram_add(result, (deadline_now() - start) *
-					      BLOCK / (n ? n : 1));
+					      BLOCK / n);
 		peer->close(self);
 	}
 }

@@ -68,16 +68,11 @@ static void run_threads(struct histogram *result, const struct peer *peer,
 	pthread_barrier_destroy(&start);
 }
 
-static bool can_arm_cancel(const struct peer *peer)
-{
-	return peer->arm_cancel;
-}
-
 const struct scenario scenario_threads = {
 	.name	 = "threads",
 	.what	 = "arm and cancel, in so many threads at once, each on its own",
 	.numbers = threads,
 	.scale	 = BLOCK,
-	.can	 = can_arm_cancel,
+	.can	 = peer_can_arm_cancel,
 	.run	 = run_threads,
 };

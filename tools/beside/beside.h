@@ -3,13 +3,7 @@
 #ifndef BESIDE_H
 #define BESIDE_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <deadline.h>
-
-#define US 1000ull
-#define MS 1000000ull
-#define S 1000000000ull
+#include "../bench/bench.h"
 
 /**
  * struct row - what was measured of one of them
@@ -25,8 +19,6 @@ struct row {
 /* Sorts @late, ns. */
 struct row row_of(uint64_t *late, unsigned int n, double cost);
 
-/* As in tools/bench/bench.h */
-bool go_path(const char *name, char path[]);
 /*
  * Runs the Go program build/bin/go-@name, which prints @n numbers. Returns
  * whether it is there: it is not where no Go was when this was built.
@@ -38,18 +30,9 @@ bool go_rows(const char *name, struct row *rows, unsigned int n);
 /* At most five characters, with two or three digits that matter */
 const char *scaled(char text[16], double ns);
 
-/* Threads that compute until the end: where this one may run. */
-void hogs_start(unsigned int n);
-void hogs_stop(void);
-/* Compute for about 200 instructions. */
-void work(void);
-
 /* Measures; each returns how many checks failed. */
 int scenes(void);
 int parent(void);
 int timers(void);
-
-/* Ends the program: @what it rests on does not work. */
-void must(bool ok, const char *what);
 
 #endif

@@ -26,10 +26,8 @@ static const struct {
 	{ "timers", timers },
 };
 
-void must(bool ok, const char *what)
+void die(const char *what)
 {
-	if (ok)
-		return;
 	fprintf(stderr, "beside: %s failed: %s\n", what, strerror(errno));
 	exit(1);
 }

@@ -26,6 +26,18 @@ static void yield(deadline_context *unused)
 	sched_yield();
 }
 
+/* For about 200 instructions */
+static void work(void)
+{
+	uint64_t x = 1;
+	int i;
+
+	for (i = 0; i < 64; i++) {
+		x = x * 6364136223846793005ull + 1;
+		__asm__ volatile("" : "+r"(x));
+	}
+}
+
 static void compute(deadline_context *unused)
 {
 	(void)unused;

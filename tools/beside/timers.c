@@ -17,7 +17,7 @@ static uint64_t when[TIMERS], late[TIMERS];
 static unsigned int left;	/* atomic */
 static deadline_shards *shards;
 
-static uint64_t ahead(unsigned int i)
+static uint64_t delay(unsigned int i)
 {
 	return MS + i * 7919 % TIMERS * 9900ull;
 }
@@ -49,7 +49,7 @@ static struct row by_context(void)
 	unsigned int i;
 
 	for (i = 0; i < TIMERS; i++) {
-		when[i] = deadline_in(ahead(i));
+		when[i] = deadline_in(delay(i));
 		must(!deadline_with_deadline(deadline_background(), 0,
 					     &contexts[i], when[i]),
 		     "deadline_with_deadline");
@@ -105,7 +105,7 @@ static struct row by_shard(void)
 	start_workers(workers, n);
 	start = deadline_now();
 	for (i = 0; i < TIMERS; i++) {
-		when[i] = deadline_in(ahead(i));
+		when[i] = deadline_in(delay(i));
 		must(!deadline_slot_alloc(deadline_shards_queue(shards, i % n),
 					  i, &slots[i]), "deadline_slot_alloc");
 		must(!deadline_slot_arm(slots[i], 0, when[i]),
