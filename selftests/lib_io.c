@@ -7,7 +7,6 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include "library.h"
 
@@ -165,41 +164,6 @@ TEST_F(io, own_limit)
 	EXPECT_EQ(0, deadline_err(self->context));
 }
 
-static void on_signal(int signo)
-{
-	(void)signo;
-}
-
-/* Signals that have a handler, which a sleep is full of, end none of them. */
-TEST_F(io, signals)
-{
-	struct itimerval often = { { 0, 500 }, { 0, 500 } }, never = {};
-	struct sigaction action = { .sa_handler = on_signal };
-	uint64_t until;
-	int i;
-
-	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
-	for (i = 0; i < CALLS; i++) {
-		if (writes(i))
-			fill(_metadata, self->pipe, self->pair);
-		else
-			drain(self->pipe, self->pair);
-		ASSERT_EQ(0, setitimer(ITIMER_REAL, &often, NULL));
-		until = deadline_in(5 * MS);
-		EXPECT_EQ(i == SLEEP ? 0 : -ETIMEDOUT,
-			  call(i, self->context, self->pipe, self->pair, until))
-			TH_LOG("call %d", i);
-		EXPECT_LE(until, deadline_now());
-		until = deadline_in(5 * MS);
-		EXPECT_EQ(i == SLEEP ? 0 : -ETIMEDOUT,
-			  call(i, deadline_background(), self->pipe,
-			       self->pair, until))
-			TH_LOG("call %d", i);
-		EXPECT_LE(until, deadline_now());
-		ASSERT_EQ(0, setitimer(ITIMER_REAL, &never, NULL));
-	}
-}
-
 struct sleeper {
 	deadline_context *context;
 	const int *pipe;
@@ -218,32 +182,69 @@ static void *sleep_thread(void *arg)
 	return NULL;
 }
 
+/* Have another thread sleep in the call. */
+static void fall_asleep(struct __test_metadata *_metadata, struct sleeper *s,
+			pthread_t *thread)
+{
+	if (writes(s->which))
+		fill(_metadata, s->pipe, s->pair);
+	else
+		drain(s->pipe, s->pair);
+	ASSERT_EQ(0, pthread_create(thread, NULL, sleep_thread, s));
+	WAIT_FOR(__atomic_load_n(&s->id, __ATOMIC_ACQUIRE) && is_asleep(s->id));
+}
+
 TEST_F(io, cancel_wakes)
 {
-	deadline_context *context;
-	struct sleeper s = { .pipe = self->pipe, .pair = self->pair };
 	pthread_t thread;
 	int i;
 
 	for (i = 0; i < CALLS; i++) {
-		if (writes(i))
-			fill(_metadata, self->pipe, self->pair);
-		else
-			drain(self->pipe, self->pair);
-		ASSERT_EQ(0, deadline_with_timeout(self->context, 0, &context,
+		struct sleeper s = {
+			.pipe = self->pipe, .pair = self->pair, .which = i,
+		};
+
+		ASSERT_EQ(0, deadline_with_timeout(self->context, 0, &s.context,
 						   1000 * SECOND));
-		s.context = context;
-		s.which = i;
-		s.id = 0;
-		s.ret = 1;
-		ASSERT_EQ(0, pthread_create(&thread, NULL, sleep_thread, &s));
-		WAIT_FOR(__atomic_load_n(&s.id, __ATOMIC_ACQUIRE) &&
-			 is_asleep(s.id));
-		EXPECT_EQ(1, deadline_cancel(context, 0));
+		fall_asleep(_metadata, &s, &thread);
+		EXPECT_EQ(1, deadline_cancel(s.context, 0));
 		pthread_join(thread, NULL);
 		EXPECT_EQ(-ECANCELED, s.ret)
 			TH_LOG("call %d", i);
-		deadline_release(context);
+		deadline_release(s.context);
+	}
+}
+
+static int signals;
+
+static void on_signal(int signo)
+{
+	(void)signo;
+	__atomic_add_fetch(&signals, 1, __ATOMIC_RELAXED);
+}
+
+/* A signal that has a handler ends none of them. */
+TEST_F(io, signal_does_not_wake)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	pthread_t thread;
+	int i;
+
+	ASSERT_EQ(0, sigaction(SIGUSR1, &action, NULL));
+	for (i = 0; i < CALLS; i++) {
+		struct sleeper s = {
+			.pipe = self->pipe, .pair = self->pair, .which = i,
+		};
+
+		ASSERT_EQ(0, deadline_with_cancel(self->context, &s.context));
+		fall_asleep(_metadata, &s, &thread);
+		ASSERT_EQ(0, pthread_kill(thread, SIGUSR1));
+		WAIT_FOR(__atomic_load_n(&signals, __ATOMIC_RELAXED) > i);
+		EXPECT_EQ(1, deadline_cancel(s.context, 0));
+		pthread_join(thread, NULL);
+		EXPECT_EQ(-ECANCELED, s.ret)
+			TH_LOG("call %d", i);
+		deadline_release(s.context);
 	}
 }
 
