@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Contexts: a tree of deadlines, cancellations and values, as Go has them.
- *
- * Whether one is over is a function of its word alone, and who ends it is whoever
- * swaps that word: the kernel, a cancel, or a helper that has read the clock. What
- * is left to do then, ending the children and running the hooks, falls to the first
- * of the library's callers who sees it; the others wait for him.
+ * Contexts: a tree of deadlines, cancellations and values, as Go has them. Whether
+ * one is over is a function of its word alone; how it comes to be is in complete.c.
  */
-#define _GNU_SOURCE
 #include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include "context.h"
 
@@ -30,219 +22,11 @@ deadline_context *deadline_background(void)
 	return &background;
 }
 
-/* A reference, unless it is free or about to be */
-static bool get_unless_zero(struct deadline_context *c)
-{
-	uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
-
-	do {
-		if (!refs)
-			return false;
-	} while (!__atomic_compare_exchange_n(&c->refs, &refs, refs + 1, 0,
-					      __ATOMIC_ACQUIRE,
-					      __ATOMIC_RELAXED));
-	return true;
-}
-
 deadline_context *deadline_ref(deadline_context *context)
 {
 	if (context != &background)
 		__atomic_fetch_add(&context->refs, 1, __ATOMIC_RELAXED);
 	return context;
-}
-
-static __attribute__((noinline)) void wake(const __u64 *word)
-{
-	int saved = errno;
-
-	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX);
-	errno = saved;
-}
-
-/*
- * Make the node that has @word, which was @old, over, for @state: EXPIRED|TAKEN, or
- * 0 for canceled. False if it was already. Whoever sleeps on the word is woken.
- */
-static inline bool end_from(__u64 *word, __u64 old, uint64_t state)
-{
-	do {
-		if (!(old & DEADLINE_WORD_ARMED))
-			return false;
-	} while (!deadline_swap_(word, &old,
-				 (old & ~DEADLINE_WORD_STATE) | state));
-	if (__builtin_expect(old & DEADLINE_WORD_WAKE, 0))
-		wake((__u64 *)state_half(word));
-	return true;
-}
-
-static inline bool end(struct deadline_context *node, uint64_t state)
-{
-	__u64 *word = &context_slot(node)->word;
-
-	return end_from(word, __atomic_load_n(word, __ATOMIC_ACQUIRE), state);
-}
-
-/* The first cause that is given stays. */
-static inline void give_cause(struct deadline_context *node, uintptr_t cause)
-{
-	uintptr_t none = 0;
-
-	__atomic_compare_exchange_n(&node->cancel_cause, &none, cause + 1, 0,
-				    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-}
-
-/* The child of a node that is over is over for the same reason. */
-static inline void end_like(struct deadline_context *child,
-			    const struct deadline_context *node)
-{
-	if (context_word(node) & DEADLINE_WORD_EXPIRED) {
-		end(child, DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN);
-		return;
-	}
-	if (!context_over(child))
-		give_cause(child, deadline_cause(node));
-	end(child, 0);
-}
-
-/* The parent node's lock is held. */
-static inline void take_out(struct deadline_context *child)
-{
-	*child->back = child->next;
-	if (child->next)
-		child->next->back = child->back;
-}
-
-static inline void unlink_child(struct deadline_context *child)
-{
-	take_out(child);
-	child->back = NULL;
-}
-
-/* Sleep until the node's subtree is over, which somebody is busy with. */
-static void await(struct deadline_context *node)
-{
-	uint32_t state = __atomic_load_n(&node->state, __ATOMIC_ACQUIRE);
-	int saved = errno;
-
-	while (state == CONTEXT_COMPLETING || state == CONTEXT_AWAITED) {
-		if (state == CONTEXT_AWAITED ||
-		    __atomic_compare_exchange_n(&node->state, &state,
-						CONTEXT_AWAITED, 0,
-						__ATOMIC_ACQUIRE,
-						__ATOMIC_ACQUIRE))
-			syscall(SYS_futex, &node->state, FUTEX_WAIT_PRIVATE,
-				CONTEXT_AWAITED, NULL);
-		state = __atomic_load_n(&node->state, __ATOMIC_ACQUIRE);
-	}
-	errno = saved;
-}
-
-static void completed(struct deadline_context *node)
-{
-	int saved = errno;
-
-	if (__atomic_exchange_n(&node->state, CONTEXT_COMPLETE,
-				__ATOMIC_RELEASE) == CONTEXT_AWAITED) {
-		syscall(SYS_futex, &node->state, FUTEX_WAKE_PRIVATE, INT_MAX);
-		errno = saved;
-	}
-}
-
-/*
- * Begin to complete a node that is over: its children are ended, and those that have
- * something below them put on @todo, each with a reference; its hooks on @hooks.
- * False if somebody else has begun.
- */
-static bool begin(struct deadline_context *node,
-		  struct deadline_context **todo, struct deadline_hook **hooks)
-{
-	struct deadline_context *child;
-	bool mine;
-
-	lock(&node->lock);
-	mine = context_state(node) <= CONTEXT_CROWDED;
-	if (mine) {
-		context_set_state(node, CONTEXT_COMPLETING);
-		while ((child = node->child)) {
-			end_like(child, node);
-			/* Who releases the last reference completes it. */
-			if (context_state(child) == CONTEXT_BARE ||
-			    !get_unless_zero(child)) {
-				unlink_child(child);
-				continue;
-			}
-			unlink_child(child);
-			child->next = *todo;
-			*todo = child;
-		}
-		hooks_take(node, hooks);
-	}
-	unlock(&node->lock);
-	return mine;
-}
-
-/*
- * The node is over: have all below it be over as well, and its hooks run, before we
- * return, whoever does it. Waiting goes down the tree only, so it ends.
- */
-static __attribute__((noinline))
-void complete(struct deadline_context *node)
-{
-	struct deadline_context *todo = NULL, *done = NULL, *busy = NULL, *next;
-	struct deadline_hook *hooks = NULL;
-
-	/* Or another task of this thread might await what we have begun. */
-	preempt_off();
-	if (!begin(node, &todo, &hooks)) {
-		await(node);
-		preempt_on();
-		return;
-	}
-	while ((next = todo)) {
-		todo = next->next;
-		if (begin(next, &todo, &hooks)) {
-			next->next = done;
-			done = next;
-		} else {
-			next->next = busy;
-			busy = next;
-		}
-	}
-	while ((next = busy)) {
-		busy = next->next;
-		await(next);
-		deadline_release(next);
-	}
-	while ((next = done)) {
-		done = next->next;
-		completed(next);
-		deadline_release(next);
-	}
-	completed(node);
-	preempt_on();
-	hooks_run(hooks);
-}
-
-/*
- * See context_opens() for why a BARE node needs nothing. Nor does a COMPLETE one:
- * however many read it, they write nothing.
- */
-void context_complete(struct deadline_context *node)
-{
-	uint32_t state = context_state(node);
-
-	if (__builtin_expect(state != CONTEXT_BARE, 0) &&
-	    state != CONTEXT_COMPLETE)
-		complete(node);
-}
-
-/* The clock says @now: if that is past its deadline, so does the word. */
-bool context_help(struct deadline_context *node, uint64_t now)
-{
-	if (now < (context_word(node) & ~DEADLINE_WORD_STATE))
-		return false;
-	end(node, DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN);
-	return true;
 }
 
 /*
@@ -261,7 +45,7 @@ void refuse_child(struct deadline_context *child,
 {
 	unlock(&parent->lock);
 	child->back = NULL;
-	end_like(child, parent);
+	context_end_like(child, parent);
 }
 
 /* The parent node's lock is held, and let go; it may be over. */
@@ -542,7 +326,7 @@ bool end_rare(struct deadline_context *node)
 	end(node, 0);
 	if (context_orphan(node))
 		return true;
-	complete(node);
+	context_complete(node);
 	if (node->done_fd) {
 		close(node->done_fd - 1);
 		node->done_fd = 0;
@@ -619,63 +403,12 @@ void deadline_release_at(deadline_context **context)
 	deadline_release(*context);
 }
 
-/* The reaper of its queue says so, perhaps of one that had its slot before. */
-void context_expired(struct deadline_context *node)
-{
-	if (!get_unless_zero(node))
-		return;
-	if (context_over(node))
-		context_complete(node);
-	deadline_release(node);
-}
-
 const deadline_word *deadline_context_word(const deadline_context *context)
 {
 	return context->word;
 }
 
-int deadline_err(const deadline_context *context)
-{
-	uint64_t word = context_word(context);
-
-	if (word & DEADLINE_WORD_ARMED)
-		return 0;
-	if (context_orphan(context->node))
-		return -ECHILD;
-	context_complete(context->node);
-	return word & DEADLINE_WORD_EXPIRED ? -ETIME : -ECANCELED;
-}
-
-uintptr_t deadline_cause(const deadline_context *context)
-{
-	uint64_t word = context_word(context);
-	uintptr_t cause;
-
-	if (word & DEADLINE_WORD_ARMED)
-		return 0;
-	if (word & DEADLINE_WORD_EXPIRED)
-		return context->timeout_cause;
-	cause = __atomic_load_n(&context->node->cancel_cause, __ATOMIC_ACQUIRE);
-	return cause ? cause - 1 : 0;
-}
-
 uint64_t deadline_when(const deadline_context *context)
 {
 	return context->when;
-}
-
-uint64_t deadline_remaining(const deadline_context *context)
-{
-	uint64_t now;
-
-	if (context_over(context))
-		return 0;
-	if (context->when == DEADLINE_NEVER)
-		return DEADLINE_NEVER;
-	now = deadline_now();
-	if (now < context->when)
-		return context->when - now;
-	if (context_help(context->node, now))
-		context_complete(context->node);
-	return 0;
 }

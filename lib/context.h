@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of contexts: what context.c, pool.c, hook.c and wait.c share.
+ * The inside of contexts: what context.c, complete.c, crowd.c, pool.c, hook.c and
+ * wait.c share.
  *
  * A context with a deadline or a cancel is a *node*: it has a slot of its own, whose
  * word says whether it is over. Value contexts share the word of the nearest node
@@ -113,8 +114,11 @@ int pool_alloc_slow(uint32_t class, struct deadline_context **ret_context);
 void pool_free_slow(struct deadline_context *context);
 int pool_dispatch(const struct deadline_context *context);
 
-/* context.c */
-void context_complete(struct deadline_context *node);
+/* complete.c */
+void context_wake(const __u64 *word);
+void context_end_like(struct deadline_context *child,
+		      const struct deadline_context *node);
+void context_complete_slow(struct deadline_context *node);
 bool context_help(struct deadline_context *node, uint64_t now);
 void context_expired(struct deadline_context *node);
 
@@ -250,6 +254,46 @@ static inline bool context_over(const struct deadline_context *context)
 }
 
 /*
+ * Make the node that has @word, which was @old, over, for @state: EXPIRED|TAKEN, or
+ * 0 for canceled. False if it was already. Whoever sleeps on the word is woken.
+ */
+static inline bool end_from(__u64 *word, __u64 old, uint64_t state)
+{
+	do {
+		if (!(old & DEADLINE_WORD_ARMED))
+			return false;
+	} while (!deadline_swap_(word, &old,
+				 (old & ~DEADLINE_WORD_STATE) | state));
+	if (__builtin_expect(old & DEADLINE_WORD_WAKE, 0))
+		context_wake((__u64 *)state_half(word));
+	return true;
+}
+
+static inline bool end(struct deadline_context *node, uint64_t state)
+{
+	__u64 *word = &context_slot(node)->word;
+
+	return end_from(word, __atomic_load_n(word, __ATOMIC_ACQUIRE), state);
+}
+
+/* The first cause that is given stays. */
+static inline void give_cause(struct deadline_context *node, uintptr_t cause)
+{
+	uintptr_t none = 0;
+
+	__atomic_compare_exchange_n(&node->cancel_cause, &none, cause + 1, 0,
+				    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* The parent node's lock is held. */
+static inline void take_out(struct deadline_context *child)
+{
+	*child->back = child->next;
+	if (child->next)
+		child->next->back = child->back;
+}
+
+/*
  * The node's lock is held, and something is to be linked below it. False if that
  * would be too late, for it is over.
  *
@@ -271,6 +315,19 @@ static inline bool context_opens(struct deadline_context *node)
 		__atomic_exchange_n(&node->state, CONTEXT_OPEN,
 				    __ATOMIC_SEQ_CST);
 	return context_armed(node);
+}
+
+/*
+ * See context_opens() for why a BARE node needs nothing. Nor does a COMPLETE one:
+ * however many read it, they write nothing.
+ */
+static inline void context_complete(struct deadline_context *node)
+{
+	uint32_t state = context_state(node);
+
+	if (__builtin_expect(state != CONTEXT_BARE, 0) &&
+	    state != CONTEXT_COMPLETE)
+		context_complete_slow(node);
 }
 
 #endif

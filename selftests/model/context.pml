@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Helping (lib/context.c): a context that the kernel, a cancel or a caller who
+ * Helping (lib/complete.c): a context that the kernel, a cancel or a caller who
  * has read the clock makes over, while a child is linked below it. Who swapped the
  * word need not be who completes the subtree: the first library call that sees the
  * parent over does, and others wait for it. Sequentially consistent.
