@@ -266,6 +266,13 @@ static long dln_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	}
 }
 
+/* Others are counting: any of the values that it has had will do. */
+static void dln_show_counter(struct seq_file *m, const char *name,
+			     const __u64 *counter)
+{
+	seq_printf(m, "deadline-%s:\t%llu\n", name, data_race(*counter));
+}
+
 static void dln_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct dln_queue *q = file->private_data;
@@ -278,16 +285,16 @@ static void dln_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "deadline-clock:\t%d\n", q->clock);
 	seq_printf(m, "deadline-slots:\t%u\n", q->count);
 	seq_printf(m, "deadline-pending:\t%llu\n", dln_waiting(q));
-	seq_printf(m, "deadline-interrupts:\t%llu\n", status->interrupts);
-	seq_printf(m, "deadline-expired:\t%llu\n", status->expired);
-	seq_printf(m, "deadline-moved:\t%llu\n", status->moved);
-	seq_printf(m, "deadline-dropped:\t%llu\n", status->dropped);
-	seq_printf(m, "deadline-contended:\t%llu\n", status->contended);
-	seq_printf(m, "deadline-full:\t%llu\n", status->full);
-	seq_printf(m, "deadline-doorbells:\t%llu\n", status->doorbells);
-	seq_printf(m, "deadline-longest:\t%llu\n", status->longest);
-	seq_printf(m, "deadline-throttled:\t%llu\n", status->throttled);
-	seq_printf(m, "deadline-clock_sets:\t%llu\n", status->clock_sets);
+	dln_show_counter(m, "interrupts", &status->interrupts);
+	dln_show_counter(m, "expired", &status->expired);
+	dln_show_counter(m, "moved", &status->moved);
+	dln_show_counter(m, "dropped", &status->dropped);
+	dln_show_counter(m, "contended", &status->contended);
+	dln_show_counter(m, "full", &status->full);
+	dln_show_counter(m, "doorbells", &status->doorbells);
+	dln_show_counter(m, "longest", &status->longest);
+	dln_show_counter(m, "throttled", &status->throttled);
+	dln_show_counter(m, "clock_sets", &status->clock_sets);
 }
 
 static int dln_map(struct vm_area_struct *vma, void *from)
