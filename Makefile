@@ -45,8 +45,9 @@ program_objects := $(program_sources:%.c=build/obj/%.o)
 programs := $(addprefix build/bin/,$(sort $(notdir \
 	$(patsubst %/,%,$(dir $(program_sources))))))
 
-# Where there is Go, it is a peer in tools/beside.
-go_programs := $(if $(shell command -v go),$(patsubst \
+# Where there is Go, it is a peer in tools/beside and tools/bench.
+go := $(shell tools/golang)
+go_programs := $(if $(go),$(patsubst \
 	tools/go/%/main.go,build/bin/go-%,$(wildcard tools/go/*/main.go)))
 
 all: $(lib_static) $(lib_shared) $(programs) $(go_programs)
@@ -90,12 +91,12 @@ $(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent) build/obj/lib/
 
 # Not a source: kbuild's clean sweeps *.mod off the whole tree.
 tools/go/go.mod:
-	cd $(@D) && go mod init deadline 2>/dev/null
+	cd $(@D) && $(go) mod init deadline 2>/dev/null
 
 # Without cgo it needs no library in a guest.
 $(go_programs): build/bin/go-%: $(wildcard tools/go/*/*.go) | tools/go/go.mod
 	@mkdir -p $(@D)
-	cd tools/go && CGO_ENABLED=0 GOCACHE=$(CURDIR)/build/go go build \
+	cd tools/go && CGO_ENABLED=0 GOCACHE=$(CURDIR)/build/go $(go) build \
 		-buildvcs=false -ldflags='-s -w' -o $(CURDIR)/$@ ./$*
 
 # On a fresh Debian machine, as root or with sudo: no other step.
@@ -121,6 +122,7 @@ bench-quick: ready
 
 ready:
 	tools/deps
+	tools/golang --fetch >/dev/null
 	$(MAKE) -s all
 
 # All of user space: what programs are built with, the man pages, what udev and
