@@ -266,10 +266,10 @@ static long dln_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	}
 }
 
-/* Others are counting: any of the values that it has had will do. */
 static void dln_show_counter(struct seq_file *m, const char *name,
 			     const __u64 *counter)
 {
+	/* Others are counting: any of the values that it has had will do. */
 	seq_printf(m, "deadline-%s:\t%llu\n", name, data_race(*counter));
 }
 
