@@ -32,6 +32,8 @@ lib_shared := build/lib/libdeadline.so
 # example stands on. make uring= does without.
 uring := $(shell pkg-config --libs liburing 2>/dev/null)
 ALL_CFLAGS += -DHAVE_URING=$(if $(uring),1,0)
+# State Threads is what another stands on. make st= does without.
+st := $(shell pkg-config --libs st 2>/dev/null)
 
 # A program is a directory below tools/ or lib/examples/ with C files in it.
 # What tools/bench measures is for several of them.
@@ -39,7 +41,8 @@ bench_sources := $(wildcard tools/bench/*.c)
 bench_objects := $(bench_sources:%.c=build/obj/%.o)
 bench := build/obj/bench.a
 program_sources := $(filter-out $(bench_sources) \
-	$(if $(uring),,lib/examples/echo-server/%),\
+	$(if $(uring),,lib/examples/echo-server/%) \
+	$(if $(st),,lib/examples/state-threads/%),\
 	$(wildcard tools/*/*.c lib/examples/*/*.c))
 program_objects := $(program_sources:%.c=build/obj/%.o)
 programs := $(addprefix build/bin/,$(sort $(notdir \
@@ -79,15 +82,15 @@ $(bench): $(bench_objects)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-# Libraries that are peers, where they are there; libev has no .pc
-peer_libs := $(uring) $(foreach lib,libevent_core libuv,\
+# Libraries of examples and peers, where they are there; libev has no .pc
+other_libs := $(uring) $(st) $(foreach lib,libevent_core libuv,\
 	$(shell pkg-config --libs $(lib) 2>/dev/null)) \
 	$(if $(wildcard /usr/include/ev.h),-lev)
 
 .SECONDEXPANSION:
 $(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent) build/obj/lib/examples/%/$$(percent),$(program_objects)) $(bench) $(lib_static)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ -Wl,--as-needed $(peer_libs)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ -Wl,--as-needed $(other_libs)
 
 # Not a source: kbuild's clean sweeps *.mod off the whole tree.
 tools/go/go.mod:
