@@ -86,6 +86,9 @@ extern const struct peer peer_libuv;			/* peer_libuv.c */
 #endif
 extern const struct peer peer_context;			/* peer_context.c */
 extern const struct peer peer_go;			/* peer_go.c */
+/* peer_worker.c, peer_interval.c */
+extern const struct peer peer_worker, peer_worker_asked, peer_worker_thread;
+extern const struct peer peer_interval;
 
 static inline bool peer_can_arm_cancel(const struct peer *peer)
 {
@@ -159,6 +162,8 @@ extern const struct scenario scenario_overrun, scenario_late;
 extern const struct scenario scenario_threads, scenario_memory;
 /* contexts.c */
 extern const struct scenario scenario_context, scenario_nested, scenario_tree;
+/* quantum.c: for 1, 2, 4 and 8 threads */
+extern const struct scenario scenario_quantum[4], scenario_jitter[4];
 
 /* Opens it, or ends the program. */
 void *peer_open(const struct peer *peer, unsigned int timers);

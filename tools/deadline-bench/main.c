@@ -41,6 +41,10 @@ static const struct peer *const peers[] = {
 #endif
 	&peer_context,
 	&peer_go,
+	&peer_worker,
+	&peer_worker_asked,
+	&peer_worker_thread,
+	&peer_interval,
 };
 
 static const struct scenario *const scenarios[] = {
@@ -60,6 +64,14 @@ static const struct scenario *const scenarios[] = {
 	&scenario_tree,
 	&scenario_threads,
 	&scenario_memory,
+	&scenario_quantum[0],
+	&scenario_quantum[1],
+	&scenario_quantum[2],
+	&scenario_quantum[3],
+	&scenario_jitter[0],
+	&scenario_jitter[1],
+	&scenario_jitter[2],
+	&scenario_jitter[3],
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))

@@ -59,23 +59,26 @@ function show(table,   i, j, name, ours, p) {
 	}
 }
 
-# All peers by what matters most, under icount
-function summary(   i, j, p, of, wide) {
+# All peers by what matters most, under icount; none that has nothing of it
+function summary(   i, j, p, of, wide, line, lines) {
 	wide = split("arm-cancel 1,arm-cancel 10000,later 10000,earlier 10000," \
 		     "over 1,burst 4096,wake 1,noticed 1", of, ",")
-	printf "\n%-17s%s%18s\n", "Instructions:", "arm, cancel one", "move one"
-	printf "%-16s %7s %7s %7s %7s %7s %7s %7s %7s\n", "", "alone", "of 10k", \
-		"later", "earlier", "over?", "burst", "wake", "noticed"
 	for (i = 1; i <= peers; i++) {
-		printf "%-16s", peer_at[i]
+		line = ""
 		for (j = 1; j <= wide; j++) {
 			split(of[j], p, " ")
 			p[1] = p[1] " icount"
-			printf " %7s", (p[1], peer_at[i], p[2]) in value ? \
-				short(value[p[1], peer_at[i], p[2]]) : "-"
+			line = line sprintf(" %7s", (p[1], peer_at[i], p[2]) in value ? \
+				short(value[p[1], peer_at[i], p[2]]) : "-")
 		}
-		print ""
+		if (line ~ /[0-9]/)
+			lines = lines sprintf("%-16s%s\n", peer_at[i], line)
 	}
+	if (!lines)
+		return
+	printf "\n%-17s%s%18s\n", "Instructions:", "arm, cancel one", "move one"
+	printf "%-16s %7s %7s %7s %7s %7s %7s %7s %7s\n%s", "", "alone", "of 10k", \
+		"later", "earlier", "over?", "burst", "wake", "noticed", lines
 }
 
 END {
