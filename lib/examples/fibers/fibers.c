@@ -8,13 +8,13 @@
  * own thread only, and others may be taken by any worker that has nothing to do; so
  * may the expiries of a worker that does not come to reap them.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include "fibers.h"
+#include "tsan.h"
 
 #define STACK_SIZE	(64 << 10)
 /* What is left of a quantum for the signal and the switches */
@@ -26,7 +26,6 @@ enum leave {
 	LEAVE_END,
 	LEAVE_YIELD,
 	LEAVE_STOPPED,
-	LEAVE_SLEEP,
 	LEAVE_WAIT,
 };
 
@@ -34,13 +33,18 @@ struct fiber {
 	ucontext_t context;
 	struct fiber *next;
 	struct fiber_group *group;
+	struct fiber_group *waits_for;
 	void (*fn)(void *arg);
 	void *arg;
 	void *stack;
-	/* Of LEAVE_SLEEP */
+	void *tsan;
+};
+
+/* Ends by an expiry or by a cancel of the context, whichever wins the slot. */
+struct sleep {
+	struct fiber_group over;
+	struct fiber_group told;
 	deadline_slot *slot;
-	uint64_t until;
-	int ret;
 };
 
 struct list {
@@ -61,11 +65,11 @@ struct worker {
 	struct list ready;
 	bool idle;
 	struct list pinned;
-	bool pinned_next;
+	bool pinned_turn;
 	ucontext_t context;
+	void *tsan;
 	struct fiber *current;
 	enum leave leave;
-	int error;
 };
 
 static struct {
@@ -74,10 +78,9 @@ static struct {
 	uint64_t quantum;
 	bool preempt;
 	unsigned long fibers;
-	pthread_mutex_t groups;
 	pthread_barrier_t opened;
 	pthread_barrier_t done;
-} all = { .groups = PTHREAD_MUTEX_INITIALIZER };
+} all;
 
 static __thread struct worker *self;
 
@@ -107,15 +110,27 @@ static struct fiber *take(struct list *list)
 	return fiber;
 }
 
-static struct fiber *take_shared(struct worker *worker)
+static struct fiber *take_shared(struct worker *worker, struct list *list)
 {
 	struct fiber *fiber;
 
 	pthread_mutex_lock(&worker->lock);
-	fiber = take(&worker->due);
-	if (!fiber)
-		fiber = take(&worker->ready);
+	fiber = take(list);
 	pthread_mutex_unlock(&worker->lock);
+	return fiber;
+}
+
+/* Who holds the lock may be stopped, but that is no reason to stop here. */
+static struct fiber *steal(struct worker *from)
+{
+	struct fiber *fiber;
+
+	if (pthread_mutex_trylock(&from->lock))
+		return NULL;
+	fiber = take(&from->due);
+	if (!fiber)
+		fiber = take(&from->ready);
+	pthread_mutex_unlock(&from->lock);
 	return fiber;
 }
 
@@ -137,17 +152,30 @@ static void ask_for_help(struct worker *worker)
 	}
 }
 
+/* @worker is NULL in a thread that is none: then the first that comes by. */
 static void make_ready(struct worker *worker, struct fiber *fiber, bool due)
 {
-	pthread_mutex_lock(&worker->lock);
-	append(due ? &worker->due : &worker->ready, fiber);
-	pthread_mutex_unlock(&worker->lock);
+	struct worker *to = worker ? worker : all.workers;
+
+	pthread_mutex_lock(&to->lock);
+	append(due ? &to->due : &to->ready, fiber);
+	pthread_mutex_unlock(&to->lock);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	ask_for_help(worker);
 }
 
+/*
+ * One of those that @group counts, of which its waiter's coming is one more. Who
+ * comes last makes that ready, and nobody else touches the group afterwards.
+ */
+static void happened(struct fiber_group *group, bool due)
+{
+	if (__atomic_sub_fetch(&group->left, 1, __ATOMIC_ACQ_REL) < 0)
+		make_ready(this_worker(), group->waiter, due);
+}
+
 /* The fibers whose time has come in the queue of @from, to our own run queue */
-static void reap(struct worker *worker, struct worker *from)
+static void reap(struct worker *from)
 {
 	struct deadline_record records[REAP];
 	int i, n;
@@ -155,8 +183,7 @@ static void reap(struct worker *worker, struct worker *from)
 	while (deadline_queue_pending(from->queue)) {
 		n = deadline_queue_reap(from->queue, records, REAP);
 		for (i = 0; i < n; i++)
-			make_ready(worker, (void *)(uintptr_t)
-				   records[i].user_data, true);
+			happened((void *)(uintptr_t)records[i].user_data, true);
 	}
 }
 
@@ -168,31 +195,34 @@ static void reap_stuck(struct worker *worker)
 	for (other = all.workers; other < all.workers + all.count; other++) {
 		if (other != worker && deadline_queue_pending(other->queue) &&
 		    deadline_over(deadline_worker_word(other->hooks)))
-			reap(worker, other);
+			reap(other);
 	}
 }
 
+/* Those whose time has come, then by turns what is ours alone and what is not */
 static struct fiber *next_fiber(struct worker *worker)
 {
-	struct fiber *fiber = NULL;
+	struct fiber *fiber;
 	unsigned int i;
 
-	reap(worker, worker);
+	reap(worker);
 	reap_stuck(worker);
-	worker->pinned_next = !worker->pinned_next;
-	if (worker->pinned_next && !worker->due.first)
+	fiber = take_shared(worker, &worker->due);
+	worker->pinned_turn = !worker->pinned_turn;
+	if (!fiber && worker->pinned_turn)
 		fiber = take(&worker->pinned);
 	if (!fiber)
-		fiber = take_shared(worker);
+		fiber = take_shared(worker, &worker->ready);
 	if (!fiber)
 		fiber = take(&worker->pinned);
 	for (i = 0; !fiber && i < all.count; i++)
-		fiber = take_shared(&all.workers[i]);
+		fiber = steal(&all.workers[i]);
 	return fiber;
 }
 
 static void free_fiber(struct fiber *fiber)
 {
+	tsan_destroy(fiber->tsan);
 	munmap(fiber->stack, STACK_SIZE);
 	free(fiber);
 }
@@ -200,17 +230,10 @@ static void free_fiber(struct fiber *fiber)
 static void end_fiber(struct fiber *fiber)
 {
 	struct fiber_group *group = fiber->group;
-	struct fiber *waiter = NULL;
 	unsigned int i;
 
-	if (group) {
-		pthread_mutex_lock(&all.groups);
-		if (!--group->left)
-			waiter = group->waiter;
-		pthread_mutex_unlock(&all.groups);
-		if (waiter)
-			make_ready(self, waiter, false);
-	}
+	if (group)
+		happened(group, false);
 	free_fiber(fiber);
 	if (__atomic_sub_fetch(&all.fibers, 1, __ATOMIC_SEQ_CST))
 		return;
@@ -218,30 +241,18 @@ static void end_fiber(struct fiber *fiber)
 		deadline_worker_request(all.workers[i].hooks);
 }
 
-static void start_sleep(struct worker *worker, struct fiber *fiber)
+static void start_wait(struct fiber *fiber)
 {
-	fiber->ret = deadline_slot_arm(fiber->slot, 0, fiber->until);
-	if (fiber->ret)
-		make_ready(worker, fiber, false);
-}
+	struct fiber_group *group = fiber->waits_for;
 
-static void start_wait(struct worker *worker, struct fiber *fiber)
-{
-	struct fiber_group *group = fiber->arg;
-	bool over;
-
-	pthread_mutex_lock(&all.groups);
-	over = !group->left;
-	if (!over)
-		group->waiter = fiber;
-	pthread_mutex_unlock(&all.groups);
-	if (over)
-		make_ready(worker, fiber, false);
+	group->waiter = fiber;
+	happened(group, false);
 }
 
 static void run(struct worker *worker, struct fiber *fiber)
 {
 	worker->current = fiber;
+	tsan_switch(fiber->tsan);
 	swapcontext(&worker->context, &fiber->context);
 	switch (worker->leave) {
 	case LEAVE_END:
@@ -253,11 +264,8 @@ static void run(struct worker *worker, struct fiber *fiber)
 	case LEAVE_STOPPED:
 		append(&worker->pinned, fiber);
 		break;
-	case LEAVE_SLEEP:
-		start_sleep(worker, fiber);
-		break;
 	case LEAVE_WAIT:
-		start_wait(worker, fiber);
+		start_wait(fiber);
 		break;
 	}
 }
@@ -306,6 +314,7 @@ static void leave(enum leave why)
 	struct worker *worker = this_worker();
 
 	worker->leave = why;
+	tsan_switch(worker->tsan);
 	swapcontext(&worker->current->context, &worker->context);
 }
 
@@ -331,8 +340,8 @@ static void *work(void *arg)
 	};
 
 	self = worker;
-	worker->error = deadline_worker_open(&worker->hooks, &options);
-	if (worker->error)
+	worker->tsan = tsan_current();
+	if (deadline_worker_open(&worker->hooks, &options))
 		abort();
 	pthread_barrier_wait(&all.opened);
 	schedule(worker);
@@ -374,6 +383,7 @@ static struct fiber *new_fiber(struct fiber_group *group,
 		return NULL;
 	}
 	make_context(fiber);
+	fiber->tsan = tsan_create();
 	fiber->group = group;
 	fiber->fn = fn;
 	fiber->arg = arg;
@@ -387,11 +397,8 @@ int fiber_spawn(struct fiber_group *group, void (*fn)(void *arg), void *arg)
 	if (!fiber)
 		return -ENOMEM;
 	__atomic_add_fetch(&all.fibers, 1, __ATOMIC_SEQ_CST);
-	if (group) {
-		pthread_mutex_lock(&all.groups);
-		group->left++;
-		pthread_mutex_unlock(&all.groups);
-	}
+	if (group)
+		fiber_group_add(group);
 	make_ready(this_worker(), fiber, false);
 	return 0;
 }
@@ -407,33 +414,80 @@ void fiber_check(void)
 		fiber_yield();
 }
 
-int fiber_sleep(uint64_t until)
+void fiber_group_add(struct fiber_group *group)
 {
-	struct worker *worker;
-	struct fiber *fiber;
-	int ret;
+	__atomic_add_fetch(&group->left, 1, __ATOMIC_RELAXED);
+}
 
+void fiber_group_done(struct fiber_group *group)
+{
 	deadline_preempt_off();
-	worker = this_worker();
-	fiber = worker->current;
-	fiber->until = until;
-	ret = deadline_slot_alloc(worker->queue, (uintptr_t)fiber,
-				  &fiber->slot);
-	if (!ret) {
-		leave(LEAVE_SLEEP);
-		ret = fiber->ret;
-		deadline_slot_free(fiber->slot);
-	}
+	happened(group, false);
 	deadline_preempt_on();
-	return ret;
+}
+
+static void wait_for(struct fiber_group *group)
+{
+	this_worker()->current->waits_for = group;
+	leave(LEAVE_WAIT);
+	group->left = 0;
 }
 
 void fiber_wait(struct fiber_group *group)
 {
 	deadline_preempt_off();
-	this_worker()->current->arg = group;
-	leave(LEAVE_WAIT);
+	wait_for(group);
 	deadline_preempt_on();
+}
+
+/* In a thread of the library's */
+static void context_over(void *arg)
+{
+	struct sleep *sleep = arg;
+
+	if (deadline_slot_cancel(sleep->slot) == 1)
+		happened(&sleep->over, true);
+	happened(&sleep->told, true);
+}
+
+static int sleep_below(struct sleep *sleep, deadline_context *context,
+		       uint64_t until)
+{
+	deadline_hook *hook;
+	int ret = deadline_after(context, context_over, sleep, &hook);
+
+	if (ret)
+		context_over(sleep);
+	wait_for(&sleep->over);
+	if (ret)
+		return ret;
+	if (!deadline_hook_stop(hook))
+		wait_for(&sleep->told);
+	deadline_hook_free(hook);
+	/* Which does not sleep: one of both has come. */
+	return deadline_sleep(context, until);
+}
+
+int fiber_sleep(deadline_context *context, uint64_t until)
+{
+	struct sleep sleep = { .over.left = 1, .told.left = 1 };
+	uint64_t when = deadline_when(context);
+	int ret;
+
+	deadline_preempt_off();
+	ret = deadline_slot_alloc(this_worker()->queue, (uintptr_t)&sleep.over,
+				  &sleep.slot);
+	if (ret)
+		goto on;
+	ret = deadline_slot_arm(sleep.slot, 0, until < when ? until : when);
+	if (!ret && context == deadline_background())
+		wait_for(&sleep.over);
+	else if (!ret)
+		ret = sleep_below(&sleep, context, until);
+	deadline_slot_free(sleep.slot);
+on:
+	deadline_preempt_on();
+	return ret;
 }
 
 static int open_workers(struct worker *workers, unsigned int count)

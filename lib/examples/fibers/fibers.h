@@ -11,9 +11,9 @@
 
 #include <deadline.h>
 
-/* Fibers of a group can be waited for by one other. */
+/* What one fiber waits for: fibers that end, and what else was added. Begins as {}. */
 struct fiber_group {
-	unsigned int left;
+	int left;
 	struct fiber *waiter;
 };
 
@@ -33,10 +33,20 @@ void fiber_yield(void);
 /* Yield if this fiber's time is up, or something else must run: one load if not. */
 void fiber_check(void);
 
-/* Return: 0, or what deadline_slot_alloc() and deadline_slot_arm() say. */
-int fiber_sleep(uint64_t until);
+/*
+ * As deadline_sleep(), for which the worker has other fibers run. Return: 0, what
+ * ended it before, or what deadline_slot_alloc(), deadline_slot_arm() and
+ * deadline_after() say.
+ */
+int fiber_sleep(deadline_context *context, uint64_t until);
 
-/* Until all fibers of the group have ended */
+/* One more that must be done; before the last one is */
+void fiber_group_add(struct fiber_group *group);
+
+/* In any thread, while fibers_run() runs */
+void fiber_group_done(struct fiber_group *group);
+
+/* Until all of the group have ended or are done */
 void fiber_wait(struct fiber_group *group);
 
 #endif

@@ -76,7 +76,7 @@ static void sleeper(void *arg)
 
 	for (i = 0; i < n; i++) {
 		until = deadline_in(MS + (i * 7919 + (uintptr_t)arg) % MS);
-		fiber_sleep(until);
+		fiber_sleep(deadline_background(), until);
 		now = deadline_now();
 		late[__atomic_fetch_add(&lates, 1, __ATOMIC_RELAXED)] =
 			now - until;
