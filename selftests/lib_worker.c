@@ -2,8 +2,14 @@
 /*
  * Workers: when their word is over, that a park misses nothing, and that a signal
  * stops tasks where they allow it and nowhere else.
+ *
+ * The long form, 10^6 parks of each kind: DEADLINE_TEST_PERCENT=5000 lib_worker
  */
+#include <sys/resource.h>
 #include "library.h"
+
+/* Nothing that is not lost takes so long. */
+#define LONG (100 * SECOND)
 
 static unsigned long stops;
 
@@ -162,12 +168,25 @@ TEST_F(worker, request_ends_a_park)
 	EXPECT_EQ(-ETIME, deadline_worker_park(self->worker, deadline_in(MS)));
 }
 
+/* Within 64 us, and half of the time within 256 ns or so: it is of any size. */
+static uint64_t soon(uint64_t *seed)
+{
+	uint64_t pick = next_random(seed);
+
+	return deadline_now() + (pick >> 32) % (1u << pick % 17);
+}
+
+/* Each soon after the last was answered */
 static void *ask(void *arg)
 {
 	struct asker *asker = arg;
+	uint64_t seed = 7, when;
 	unsigned long i;
 
 	for (i = 1; i <= asker->rounds; i++) {
+		when = soon(&seed);
+		while (deadline_now() < when)
+			cpu_relax();
 		__atomic_store_n(&asker->asked, i, __ATOMIC_RELAXED);
 		deadline_worker_request(asker->worker);
 		while (__atomic_load_n(&asker->answered, __ATOMIC_RELAXED) != i)
@@ -176,48 +195,94 @@ static void *ask(void *arg)
 	return NULL;
 }
 
-/* Were one lost, this would hang. */
-TEST_F(worker, no_request_is_lost)
+/* How many times this thread went to sleep */
+static unsigned long sleeps(void)
 {
-	struct asker asker = {
-		.worker = self->worker,
-		.rounds = rounds(20000),
-	};
-	unsigned long asked = 0;
-	pthread_t thread;
+	struct rusage usage;
 
-	ASSERT_EQ(0, pthread_create(&thread, NULL, ask, &asker));
-	while (asked < asker.rounds) {
-		deadline_worker_switch(self->worker, DEADLINE_NEVER);
-		asked = __atomic_load_n(&asker.asked, __ATOMIC_RELAXED);
-		if (asked != asker.answered)
-			__atomic_store_n(&asker.answered, asked,
-					 __ATOMIC_RELAXED);
-		else
-			deadline_worker_park(self->worker, DEADLINE_NEVER);
-	}
-	pthread_join(thread, NULL);
-	EXPECT_EQ(asker.rounds, asker.answered);
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nvcsw;
 }
 
-/* Timers that come while the worker is busy, goes to sleep, or sleeps */
-TEST_F(worker, no_timer_is_lost)
-{
-	unsigned long i, n = rounds(100000), reaped = 0, early = 0;
-	struct deadline_record record;
-	uint64_t seed = 5, when;
+/* What parks are for: requests, timers, or both */
+FIXTURE(park) {
+	deadline_queue *queue;
+	deadline_slot *slot;
+	deadline_worker *worker;
+};
 
-	for (i = 0; i < n; i++) {
-		deadline_worker_switch(self->worker, DEADLINE_NEVER);
-		when = deadline_now() + next_random(&seed) % (4 * US);
-		ASSERT_EQ(0, deadline_slot_arm(self->slot, 0, when));
-		while (!deadline_queue_reap(self->queue, &record, 1))
-			deadline_worker_park(self->worker, DEADLINE_NEVER);
-		reaped++;
-		early += record.expired_at < when;
+FIXTURE_VARIANT(park) {
+	bool requests;
+	bool timers;
+};
+
+FIXTURE_VARIANT_ADD(park, requests) { true, false };
+FIXTURE_VARIANT_ADD(park, timers) { false, true };
+FIXTURE_VARIANT_ADD(park, both) { true, true };
+
+FIXTURE_SETUP(park)
+{
+	struct deadline_worker_options options = {
+		.preempt = count_stop,
+		.arg = &self->worker,
+	};
+
+	ASSERT_EQ(0, deadline_queue_open(&self->queue, NULL));
+	ASSERT_EQ(0, deadline_slot_alloc(self->queue, 7, &self->slot));
+	options.queue = self->queue;
+	ASSERT_EQ(0, deadline_worker_open(&self->worker, &options));
+}
+
+FIXTURE_TEARDOWN(park)
+{
+	deadline_worker_close(self->worker);
+	deadline_slot_free(self->slot);
+	EXPECT_EQ(0, deadline_queue_close(self->queue));
+}
+
+/*
+ * They come while the worker is busy, goes to sleep, or sleeps. Who comes second
+ * may hide that the first was lost, who is alone or comes first does not.
+ */
+TEST_F_TIMEOUT(park, misses_nothing, 24 * 3600)
+{
+	unsigned long i, n = rounds(20000), reaped = 0, early = 0, slept;
+	struct asker asker = {
+		.worker = self->worker,
+		.rounds = variant->requests ? n : 0,
+	};
+	struct deadline_record record;
+	uint64_t seed = 5, when = 0;
+	pthread_t thread;
+
+	slept = sleeps();
+	ASSERT_EQ(0, pthread_create(&thread, NULL, ask, &asker));
+	for (i = 1; i <= n; i++) {
+		if (variant->timers) {
+			when = soon(&seed);
+			ASSERT_EQ(0, deadline_slot_arm(self->slot, 0, when));
+		}
+		for (;;) {
+			deadline_worker_switch(self->worker, DEADLINE_NEVER);
+			if (deadline_queue_reap(self->queue, &record, 1)) {
+				early += record.expired_at < when;
+				reaped++;
+			}
+			if ((reaped == i || !variant->timers) &&
+			    (__atomic_load_n(&asker.asked, __ATOMIC_RELAXED) ==
+			     i || !variant->requests))
+				break;
+			ASSERT_NE(-ETIME, deadline_worker_park(self->worker,
+							       deadline_in(LONG)));
+		}
+		__atomic_store_n(&asker.answered, i, __ATOMIC_RELAXED);
 	}
-	EXPECT_EQ(n, reaped);
+	pthread_join(thread, NULL);
+	slept = sleeps() - slept;
+	EXPECT_EQ(variant->timers ? n : 0, reaped);
 	EXPECT_EQ(0, early);
+	EXPECT_LT(0, slept);
+	TH_LOG("%lu rounds, %lu sleeps", n, slept);
 }
 
 static void run_until_stopped(unsigned long before)
