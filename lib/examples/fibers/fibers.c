@@ -53,8 +53,9 @@ struct list {
 };
 
 /*
- * @lock is for @due and @ready; @due come first: their time has come. @pinned were
- * stopped by a signal, and are the thread's alone, like all below it.
+ * @lock is for @due and @ready; @due come first: what they waited for came from
+ * outside. @pinned were stopped by a signal, and are the thread's alone, like all
+ * below it.
  */
 struct worker {
 	pthread_t thread;
@@ -199,7 +200,7 @@ static void reap_stuck(struct worker *worker)
 	}
 }
 
-/* Those whose time has come, then by turns what is ours alone and what is not */
+/* Those that are due, then by turns what is ours alone and what is not */
 static struct fiber *next_fiber(struct worker *worker)
 {
 	struct fiber *fiber;
@@ -422,12 +423,14 @@ void fiber_group_add(struct fiber_group *group)
 void fiber_group_done(struct fiber_group *group)
 {
 	deadline_preempt_off();
-	happened(group, false);
+	happened(group, !this_worker());
 	deadline_preempt_on();
 }
 
 static void wait_for(struct fiber_group *group)
 {
+	if (!__atomic_load_n(&group->left, __ATOMIC_ACQUIRE))
+		return;
 	this_worker()->current->waits_for = group;
 	leave(LEAVE_WAIT);
 	group->left = 0;
