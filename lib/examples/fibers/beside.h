@@ -20,4 +20,8 @@ struct stopper *stopper_start(uint64_t stop);
 void stopper_take(struct stopper *stopper);
 unsigned long stopper_end(struct stopper *stopper);
 
+/* witness.c: how late a timer may have been since then that was no fault of ours */
+void witnesses_start(void);
+uint64_t witnesses_stop(void);
+
 #endif

@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -40,11 +41,14 @@ struct fiber {
 	void *tsan;
 };
 
-/* Ends by an expiry or by a cancel of the context, whichever wins the slot. */
+/*
+ * Ends by an expiry or by a cancel of the context, whichever wins the slot. Who is told
+ * of a cancel is a thread of the library's, which the fiber does not wait for.
+ */
 struct sleep {
 	struct fiber_group over;
-	struct fiber_group told;
 	deadline_slot *slot;
+	unsigned int refs;
 };
 
 struct list {
@@ -73,12 +77,14 @@ struct worker {
 	enum leave leave;
 };
 
+/* @visitors are other threads that use what is here, or are going to. */
 static struct {
 	struct worker *workers;
 	unsigned int count;
 	uint64_t quantum;
 	bool preempt;
 	unsigned long fibers;
+	unsigned long visitors;
 	pthread_barrier_t opened;
 	pthread_barrier_t done;
 } all;
@@ -151,6 +157,11 @@ static void ask_for_help(struct worker *worker)
 			return;
 		}
 	}
+}
+
+static void visitors(int more)
+{
+	__atomic_add_fetch(&all.visitors, more, __ATOMIC_SEQ_CST);
 }
 
 /* @worker is NULL in a thread that is none: then the first that comes by. */
@@ -348,6 +359,8 @@ static void *work(void *arg)
 	schedule(worker);
 	/* Others may be asking it until all have come here. */
 	pthread_barrier_wait(&all.done);
+	while (__atomic_load_n(&all.visitors, __ATOMIC_SEQ_CST))
+		sched_yield();
 	deadline_worker_close(worker->hooks);
 	return NULL;
 }
@@ -423,7 +436,9 @@ void fiber_group_add(struct fiber_group *group)
 void fiber_group_done(struct fiber_group *group)
 {
 	deadline_preempt_off();
+	visitors(1);
 	happened(group, !this_worker());
+	visitors(-1);
 	deadline_preempt_on();
 }
 
@@ -443,52 +458,82 @@ void fiber_wait(struct fiber_group *group)
 	deadline_preempt_on();
 }
 
-/* In a thread of the library's */
+static void put_sleep(struct sleep *sleep)
+{
+	if (__atomic_sub_fetch(&sleep->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	deadline_slot_free(sleep->slot);
+	free(sleep);
+}
+
 static void context_over(void *arg)
 {
 	struct sleep *sleep = arg;
 
 	if (deadline_slot_cancel(sleep->slot) == 1)
 		happened(&sleep->over, true);
-	happened(&sleep->told, true);
+	put_sleep(sleep);
+	visitors(-1);
 }
 
-static int sleep_below(struct sleep *sleep, deadline_context *context,
-		       uint64_t until)
+static struct sleep *start_sleep(uint64_t until, int *ret)
+{
+	struct sleep *sleep = calloc(1, sizeof(*sleep));
+
+	*ret = -ENOMEM;
+	if (!sleep)
+		return NULL;
+	sleep->over.left = 1;
+	sleep->refs = 1;
+	*ret = deadline_slot_alloc(this_worker()->queue,
+				   (uintptr_t)&sleep->over, &sleep->slot);
+	if (!*ret)
+		*ret = deadline_slot_arm(sleep->slot, 0, until);
+	if (!*ret)
+		return sleep;
+	put_sleep(sleep);
+	return NULL;
+}
+
+/* The context's own end, beside that of the sleep, may come before its deadline. */
+static int sleep_below(deadline_context *context, struct sleep *sleep)
 {
 	deadline_hook *hook;
-	int ret = deadline_after(context, context_over, sleep, &hook);
+	int ret;
 
+	sleep->refs++;
+	visitors(1);
+	ret = deadline_after(context, context_over, sleep, &hook);
 	if (ret)
 		context_over(sleep);
 	wait_for(&sleep->over);
 	if (ret)
 		return ret;
-	if (!deadline_hook_stop(hook))
-		wait_for(&sleep->told);
+	if (deadline_hook_stop(hook) == 1) {
+		put_sleep(sleep);
+		visitors(-1);
+	}
 	deadline_hook_free(hook);
-	/* Which does not sleep: one of both has come. */
-	return deadline_sleep(context, until);
+	return 0;
 }
 
 int fiber_sleep(deadline_context *context, uint64_t until)
 {
-	struct sleep sleep = { .over.left = 1, .told.left = 1 };
 	uint64_t when = deadline_when(context);
+	struct sleep *sleep;
 	int ret;
 
 	deadline_preempt_off();
-	ret = deadline_slot_alloc(this_worker()->queue, (uintptr_t)&sleep.over,
-				  &sleep.slot);
-	if (ret)
-		goto on;
-	ret = deadline_slot_arm(sleep.slot, 0, until < when ? until : when);
-	if (!ret && context == deadline_background())
-		wait_for(&sleep.over);
-	else if (!ret)
-		ret = sleep_below(&sleep, context, until);
-	deadline_slot_free(sleep.slot);
-on:
+	sleep = start_sleep(until < when ? until : when, &ret);
+	if (sleep && context == deadline_background())
+		wait_for(&sleep->over);
+	else if (sleep)
+		ret = sleep_below(context, sleep);
+	if (sleep)
+		put_sleep(sleep);
+	if (!ret && context != deadline_background())
+		/* Which does not sleep: one of both has come. */
+		ret = deadline_sleep(context, until);
 	deadline_preempt_on();
 	return ret;
 }
