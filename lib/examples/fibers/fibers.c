@@ -141,19 +141,15 @@ static struct fiber *steal(struct worker *from)
 	return fiber;
 }
 
-static bool is_idle(struct worker *worker)
-{
-	return __atomic_load_n(&worker->idle, __ATOMIC_SEQ_CST);
-}
-
 /* There is more to do than @worker can do at once. */
 static void ask_for_help(struct worker *worker)
 {
-	unsigned int i;
+	struct worker *other;
 
-	for (i = 0; i < all.count; i++) {
-		if (&all.workers[i] != worker && is_idle(&all.workers[i])) {
-			deadline_worker_request(all.workers[i].hooks);
+	for (other = all.workers; other < all.workers + all.count; other++) {
+		if (other != worker &&
+		    __atomic_load_n(&other->idle, __ATOMIC_SEQ_CST)) {
+			deadline_worker_request(other->hooks);
 			return;
 		}
 	}
@@ -330,13 +326,6 @@ static void leave(enum leave why)
 	swapcontext(&worker->current->context, &worker->context);
 }
 
-static void leave_safely(enum leave why)
-{
-	deadline_preempt_off();
-	leave(why);
-	deadline_preempt_on();
-}
-
 static void stopped(void *unused)
 {
 	(void)unused;
@@ -419,7 +408,9 @@ int fiber_spawn(struct fiber_group *group, void (*fn)(void *arg), void *arg)
 
 void fiber_yield(void)
 {
-	leave_safely(LEAVE_YIELD);
+	deadline_preempt_off();
+	leave(LEAVE_YIELD);
+	deadline_preempt_on();
 }
 
 void fiber_check(void)
@@ -466,12 +457,15 @@ static void put_sleep(struct sleep *sleep)
 	free(sleep);
 }
 
-static void context_over(void *arg)
+static void end_sleep(struct sleep *sleep)
 {
-	struct sleep *sleep = arg;
-
 	if (deadline_slot_cancel(sleep->slot) == 1)
 		happened(&sleep->over, true);
+}
+
+static void context_over(void *sleep)
+{
+	end_sleep(sleep);
 	put_sleep(sleep);
 	visitors(-1);
 }
@@ -501,20 +495,19 @@ static int sleep_below(deadline_context *context, struct sleep *sleep)
 	deadline_hook *hook;
 	int ret;
 
-	sleep->refs++;
+	sleep->refs = 2;
 	visitors(1);
 	ret = deadline_after(context, context_over, sleep, &hook);
 	if (ret)
-		context_over(sleep);
+		end_sleep(sleep);
 	wait_for(&sleep->over);
-	if (ret)
-		return ret;
-	if (deadline_hook_stop(hook) == 1) {
-		put_sleep(sleep);
+	if (ret || deadline_hook_stop(hook) == 1) {
+		sleep->refs = 1;
 		visitors(-1);
 	}
-	deadline_hook_free(hook);
-	return 0;
+	if (!ret)
+		deadline_hook_free(hook);
+	return ret;
 }
 
 int fiber_sleep(deadline_context *context, uint64_t until)

@@ -16,30 +16,32 @@
 
 #define QUANTUM		MS
 #define SLEEPERS	8
+#define PARTS		(10ul * SLEEPERS)
 #define STOP		(20 * MS)
 /* Nothing that does not hang takes so many seconds. */
 #define PATIENCE	600
 
 /**
  * struct way - what the sleepers have beside them
- * @workers: threads
- * @neighbours: fibers that do what @neighbour does
- * @preempt: signals stop them
+ * @neighbour: what others do
  * @sleep: fiber_sleep(), or instead of it
+ * @neighbours: how many they are
+ * @workers: threads
  * @part: 1 of so many rounds is enough
  * @percent: so many are late at most for @quanta; 0: none has to be on time
+ * @preempt: signals stop fibers
  * @stop: one worker is stopped again and again, for STOP
  */
 struct way {
 	const char *name;
-	unsigned int workers;
-	unsigned int neighbours;
 	void (*neighbour)(void *arg);
-	bool preempt;
 	int (*sleep)(deadline_context *context, uint64_t until);
+	unsigned int neighbours;
+	unsigned int workers;
 	unsigned int part;
 	unsigned int percent;
 	unsigned int quanta;
+	bool preempt;
 	bool stop;
 };
 
@@ -320,7 +322,7 @@ static void hangs(int signal)
 
 static void weather_storm(unsigned int n, unsigned int seconds)
 {
-	storm_end = deadline_in(seconds * 1000 * MS);
+	storm_end = deadline_in(1000 * MS * seconds);
 	run(2, MS / 10, true, storms, seconds);
 	printf("ok %u - malloc and free under a quantum of 100 us, for %u s: %lu times\n",
 	       n, seconds, storm_rounds);
@@ -336,9 +338,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000;
-	if (!rounds || rounds % (10 * SLEEPERS)) {
-		fprintf(stderr, "fibers: a multiple of %u rounds\n",
-			10 * SLEEPERS);
+	if (!rounds || rounds % PARTS) {
+		fprintf(stderr, "fibers: a multiple of %lu rounds\n",
+			PARTS);
 		return 2;
 	}
 	late = calloc(rounds, sizeof(*late));
