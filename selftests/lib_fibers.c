@@ -292,19 +292,29 @@ TEST(stuck_worker_is_reaped)
 	EXPECT_EQ(1, run(false, sleep_on_stuck, NULL));
 }
 
-static bool stop_computing;
+/* How many of those that compute shall go on */
+static unsigned long computing = FIBERS;
 
 static void compute(void *unused)
 {
+	unsigned long i = __atomic_fetch_add(&counted, 1, __ATOMIC_SEQ_CST);
 	pid_t thread = thread_id();
 
 	(void)unused;
-	count(&counted);
-	while (!__atomic_load_n(&stop_computing, __ATOMIC_RELAXED))
+	while (i < __atomic_load_n(&computing, __ATOMIC_RELAXED))
 		must(thread_id() == thread);
 }
 
-/* All of them get to run, though none yields, and this wakes beside them. */
+static void let_compute(unsigned long n)
+{
+	int i;
+
+	__atomic_store_n(&computing, n, __ATOMIC_RELAXED);
+	for (i = 0; i < 20; i++)
+		fiber_sleep(deadline_background(), deadline_in(MS));
+}
+
+/* All begin, though none yields; and then some, beside workers that have nothing. */
 static void compute_beside(void *unused)
 {
 	struct fiber_group group = {};
@@ -313,12 +323,10 @@ static void compute_beside(void *unused)
 	(void)unused;
 	for (i = 0; i < FIBERS; i++)
 		spawn(&group, compute, NULL);
-	do {
-		fiber_sleep(deadline_background(), deadline_in(MS));
-	} while (counts() < FIBERS);
-	for (i = 0; i < 20; i++)
-		fiber_sleep(deadline_background(), deadline_in(MS));
-	__atomic_store_n(&stop_computing, true, __ATOMIC_RELAXED);
+	while (counts() < FIBERS)
+		let_compute(FIBERS);
+	let_compute(WORKERS - 1);
+	let_compute(0);
 	fiber_wait(&group);
 }
 
