@@ -281,7 +281,8 @@ TEST_F_TIMEOUT(park, misses_nothing, 24 * 3600)
 	slept = sleeps() - slept;
 	EXPECT_EQ(variant->timers ? n : 0, reaped);
 	EXPECT_EQ(0, early);
-	EXPECT_LT(0, slept);
+	/* Where much less is done, it may be that none did. */
+	EXPECT_LE(n / 1000, slept);
 	TH_LOG("%lu rounds, %lu sleeps", n, slept);
 }
 
