@@ -15,6 +15,8 @@
 #include <liburing.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <deadline_inline.h>
 
 #ifdef __cplusplus
@@ -37,7 +39,8 @@ static inline void deadline_uring_command_(struct io_uring_sqe *sqe,
  *
  * At once if there are some. Completes with 0 or more: reap the queue, which may
  * find that somebody else was faster. Else with -ECANCELED; with -EBUSY, there is
- * room for 64 waits of a queue.
+ * room for 64 waits of a queue. io_uring_prep_poll_multishot() of deadline_queue_fd()
+ * is for completions again and again.
  */
 static inline void deadline_uring_prep_wait(struct io_uring_sqe *sqe,
 					    deadline_queue *queue,
@@ -56,8 +59,9 @@ static inline void deadline_uring_prep_wait(struct io_uring_sqe *sqe,
  * deadline_uring_prep_cancel() - have a wait complete with -ECANCELED
  * @user_data: the wait's, which no other request of the queue's or ring's has
  *
- * The SQE's own is still to be set. Completes with 0 or more if it did
- * that, -ENOENT if the wait was over.
+ * The SQE's own is still to be set. Completes with 0 or more if it did that, -ENOENT if
+ * the wait was over. A linked timeout or IORING_OP_ASYNC_CANCEL do not do it where the
+ * wait is a command of the device: up to Linux 7.3 they find none, and say -ENOENT.
  */
 static inline void deadline_uring_prep_cancel(struct io_uring_sqe *sqe,
 					      deadline_queue *queue,
@@ -144,10 +148,53 @@ static inline int deadline_uring_end_(struct io_uring *ring,
 	return !deadline_uring_submit_(ring, &cancel);
 }
 
+/* Sleep until there is a completion: 0, or why not. */
+static inline int deadline_uring_sleep_(deadline_context *context,
+					struct io_uring *ring, uint64_t until)
+{
+	struct pollfd pollfd;
+	int ret;
+
+	pollfd.fd = ring->ring_fd;
+	pollfd.events = POLLIN;
+	ret = deadline_poll(context, &pollfd, 1, until);
+	return ret < 0 ? ret : 0;
+}
+
+/*
+ * With DEFER_TASKRUN: poll(2) of such a ring misses completions, except on the newest
+ * kernels. An eventfd tells of work for this thread, and of that may come none.
+ */
+static inline int deadline_uring_work_(deadline_context *context,
+				       struct io_uring *ring, uint64_t until)
+{
+	struct pollfd pollfd;
+	eventfd_t sum;
+	int ret;
+
+	pollfd.fd = eventfd(0, EFD_CLOEXEC);
+	if (pollfd.fd < 0)
+		return -errno;
+	pollfd.events = POLLIN;
+	ret = io_uring_register_eventfd(ring, pollfd.fd);
+	while (!ret) {
+		io_uring_get_events(ring);
+		if (io_uring_cq_ready(ring))
+			break;
+		ret = deadline_poll(context, &pollfd, 1, until);
+		if (ret > 0)
+			ret = eventfd_read(pollfd.fd, &sum);
+	}
+	io_uring_unregister_eventfd(ring);
+	close(pollfd.fd);
+	return ret;
+}
+
 /**
  * deadline_uring_call() - one operation, under a context and a limit of its own
- * @ring: for such calls only: nothing else of it is in flight; one thread's; not
- *	with IORING_SETUP_DEFER_TASKRUN, _SQPOLL or _IOPOLL, as it sleeps in poll(2)
+ * @ring: one thread's, and for such calls only: nothing else of it is in flight, and no
+ *	eventfd registered. Not with IORING_SETUP_IOPOLL, which nobody can sleep for;
+ *	nor _SQPOLL, where an SQE may complete before it has left the ring
  * @op: prepared by io_uring_prep_*() in memory of the caller's that was zero. Its
  *	user_data is ours; IOSQE_FIXED_FILE and IOSQE_ASYNC are the flags allowed,
  *	and no multishot. For SEND_ZC it waits until the buffer is free, too.
@@ -168,13 +215,11 @@ static inline int deadline_uring_call(deadline_context *context,
 	int ret = deadline_err(context), why, left = 1, result = 0;
 	struct io_uring_sqe sqe = *op;
 	struct io_uring_cqe *cqe;
-	struct pollfd pollfd;
 
 	if (ret)
 		return ret;
 	if (op->flags & ~(IOSQE_FIXED_FILE | IOSQE_ASYNC) ||
-	    ring->flags & (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SQPOLL |
-			   IORING_SETUP_IOPOLL))
+	    ring->flags & (IORING_SETUP_SQPOLL | IORING_SETUP_IOPOLL))
 		return -EINVAL;
 	if (io_uring_sq_ready(ring) || io_uring_cq_ready(ring))
 		return -EBUSY;
@@ -182,10 +227,13 @@ static inline int deadline_uring_call(deadline_context *context,
 	ret = deadline_uring_submit_(ring, &sqe);
 	if (ret)
 		return ret;
-	pollfd.fd = ring->ring_fd;
-	pollfd.events = POLLIN;
-	why = deadline_poll(context, &pollfd, 1, until);
-	if (why < 0)
+	if (io_uring_cq_ready(ring))
+		why = 0;
+	else if (ring->flags & IORING_SETUP_DEFER_TASKRUN)
+		why = deadline_uring_work_(context, ring, until);
+	else
+		why = deadline_uring_sleep_(context, ring, until);
+	if (why)
 		left += deadline_uring_end_(ring, op);
 	while (left) {
 		ret = io_uring_wait_cqe(ring, &cqe);
@@ -200,7 +248,7 @@ static inline int deadline_uring_call(deadline_context *context,
 		io_uring_cqe_seen(ring, cqe);
 	}
 	/* -EINTR: a worker of io_uring was at it. */
-	if (why < 0 && (result == -ECANCELED || result == -EINTR))
+	if (why && (result == -ECANCELED || result == -EINTR))
 		return why;
 	return result;
 }
