@@ -140,6 +140,22 @@ TEST_F(uring, unknown)
 	EXPECT_EQ(-EINVAL, uring_one(&self->ring));
 }
 
+/* IORING_URING_CMD_MULTISHOT: what has it wants a buffer, and what has not neither */
+TEST_F(uring, multishot)
+{
+	struct io_uring_sqe *sqe;
+	int ret;
+
+	sqe = uring_prep_wait(&self->ring, self->q.fd, 1);
+	sqe->rw_flags = 1 << 1;
+	EXPECT_EQ(-EINVAL, uring_one(&self->ring));
+	sqe = uring_prep_wait(&self->ring, self->q.fd, 1);
+	sqe->rw_flags = 1 << 1;
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	ret = uring_one(&self->ring);
+	EXPECT_TRUE(ret == -EINVAL || ret == -EOPNOTSUPP);
+}
+
 TEST_F(uring, before_setup)
 {
 	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
