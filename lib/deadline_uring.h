@@ -247,8 +247,8 @@ static inline int deadline_uring_call(deadline_context *context,
 		left -= !(cqe->flags & IORING_CQE_F_MORE);
 		io_uring_cqe_seen(ring, cqe);
 	}
-	/* -EINTR: a worker of io_uring was at it. */
-	if (why && (result == -ECANCELED || result == -EINTR))
+	/* A worker of io_uring was at it: -EINTR, or what is the kernel's own, from 512. */
+	if (why && (result == -ECANCELED || result == -EINTR || result <= -512))
 		return why;
 	return result;
 }

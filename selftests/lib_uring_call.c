@@ -171,6 +171,23 @@ TEST_F(call, refuses)
 						  &op, 1));
 }
 
+/* What a worker of io_uring sleeps in ends too, whatever the kernel says of that. */
+TEST_F(call, interrupted)
+{
+	uint64_t when = deadline_in(3 * MS);
+	struct io_uring_sqe op = {};
+	int other[2];
+
+	ASSERT_EQ(0, pipe2(other, O_CLOEXEC));
+	io_uring_prep_splice(&op, self->pipe[0], -1, other[1], -1, 1, 0);
+	EXPECT_EQ(-ETIMEDOUT, deadline_uring_call(self->context, &self->ring,
+						  &op, when));
+	EXPECT_LE(when, deadline_now());
+	EXPECT_TRUE(uring_quiet(&self->ring));
+	close(other[0]);
+	close(other[1]);
+}
+
 struct half {
 	pid_t victim;
 	int fd;
