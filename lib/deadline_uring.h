@@ -161,15 +161,34 @@ static inline int deadline_uring_sleep_(deadline_context *context,
 	return ret < 0 ? ret : 0;
 }
 
-/*
- * With DEFER_TASKRUN: poll(2) of such a ring misses completions, except on the newest
- * kernels. An eventfd tells of work for this thread, and of that may come none.
- */
+/* The same by an eventfd, which tells of work to do here: of that may come none. */
 static inline int deadline_uring_work_(deadline_context *context,
-				       struct io_uring *ring, uint64_t until)
+				       struct io_uring *ring,
+				       struct pollfd *wake, uint64_t until)
+{
+	eventfd_t sum;
+	int ret;
+
+	for (;;) {
+		io_uring_get_events(ring);
+		if (io_uring_cq_ready(ring))
+			return 0;
+		ret = deadline_poll(context, wake, 1, until);
+		if (ret < 0)
+			return ret;
+		eventfd_read(wake->fd, &sum);
+	}
+}
+
+/*
+ * The same with DEFER_TASKRUN. poll(2) of such a ring misses completions, except on
+ * the newest kernels.
+ */
+static inline int deadline_uring_sleep_deferred_(deadline_context *context,
+						 struct io_uring *ring,
+						 uint64_t until)
 {
 	struct pollfd pollfd;
-	eventfd_t sum;
 	int ret;
 
 	pollfd.fd = eventfd(0, EFD_CLOEXEC);
@@ -177,15 +196,10 @@ static inline int deadline_uring_work_(deadline_context *context,
 		return -errno;
 	pollfd.events = POLLIN;
 	ret = io_uring_register_eventfd(ring, pollfd.fd);
-	while (!ret) {
-		io_uring_get_events(ring);
-		if (io_uring_cq_ready(ring))
-			break;
-		ret = deadline_poll(context, &pollfd, 1, until);
-		if (ret > 0)
-			ret = eventfd_read(pollfd.fd, &sum);
+	if (!ret) {
+		ret = deadline_uring_work_(context, ring, &pollfd, until);
+		io_uring_unregister_eventfd(ring);
 	}
-	io_uring_unregister_eventfd(ring);
 	close(pollfd.fd);
 	return ret;
 }
@@ -230,7 +244,7 @@ static inline int deadline_uring_call(deadline_context *context,
 	if (io_uring_cq_ready(ring))
 		why = 0;
 	else if (ring->flags & IORING_SETUP_DEFER_TASKRUN)
-		why = deadline_uring_work_(context, ring, until);
+		why = deadline_uring_sleep_deferred_(context, ring, until);
 	else
 		why = deadline_uring_sleep_(context, ring, until);
 	if (why)

@@ -317,6 +317,21 @@ static void *write_thread(void *arg)
 	return NULL;
 }
 
+/* The eventfd of somebody else stays where it is. */
+TEST_F(call, eventfd)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	ASSERT_EQ(0, io_uring_register_eventfd(&self->ring, fd));
+	EXPECT_EQ(variant->mode & IORING_SETUP_DEFER_TASKRUN ? -EBUSY :
+							       -ETIMEDOUT,
+		  read_under(self->context, &self->ring, self->pipe[0],
+			     deadline_in(MS)));
+	EXPECT_TRUE(uring_quiet(&self->ring));
+	EXPECT_EQ(0, io_uring_unregister_eventfd(&self->ring));
+	close(fd);
+}
+
 TEST(refuses_sqpoll)
 {
 	struct io_uring_sqe op = {};
