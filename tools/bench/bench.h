@@ -101,6 +101,11 @@ static inline bool peer_can_notice(const struct peer *peer)
 	return peer->over && peer->consume && peer != &peer_floor;
 }
 
+static inline bool peer_can_stamp(const struct peer *peer)
+{
+	return peer_can_notice(peer) && peer->tells;
+}
+
 /**
  * struct histogram - of measured values, each to one part in 1024
  *
@@ -160,6 +165,9 @@ extern const struct scenario scenario_noticed, scenario_stamp;
 /* busy.c */
 extern const struct scenario scenario_overrun, scenario_late;
 extern const struct scenario scenario_threads, scenario_memory;
+/* quota.c */
+extern const struct scenario scenario_quota_expired, scenario_quota_seen;
+extern const struct scenario scenario_quota_throttled, scenario_quota_rest;
 /* contexts.c */
 extern const struct scenario scenario_context, scenario_nested, scenario_tree;
 /* quantum.c: for 1, 2, 4 and 8 threads */
@@ -217,6 +225,9 @@ void hogs_stop(void);
 
 /* Each program has its own. Ends it: @what it rests on does not work. */
 __attribute__((__noreturn__)) void die(const char *what);
+
+/* Ends it too: @what is not on this machine. */
+__attribute__((__noreturn__)) void not_here(const char *what);
 
 static inline void must(bool ok, const char *what)
 {

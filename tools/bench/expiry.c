@@ -143,17 +143,12 @@ static void run_stamp(struct histogram *result, const struct peer *peer,
 	peer->close(self);
 }
 
-static bool can_stamp(const struct peer *peer)
-{
-	return peer_can_notice(peer) && peer->tells;
-}
-
 const struct scenario scenario_stamp = {
 	.name	 = "stamp",
 	.what	 = "it is found due, after the deadline",
 	.numbers = one,
 	.scale	 = 1,
 	.spread	 = true,
-	.can	 = can_stamp,
+	.can	 = peer_can_stamp,
 	.run	 = run_stamp,
 };

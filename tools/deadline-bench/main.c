@@ -64,6 +64,10 @@ static const struct scenario *const scenarios[] = {
 	&scenario_tree,
 	&scenario_threads,
 	&scenario_memory,
+	&scenario_quota_expired,
+	&scenario_quota_seen,
+	&scenario_quota_throttled,
+	&scenario_quota_rest,
 	&scenario_quantum[0],
 	&scenario_quantum[1],
 	&scenario_quantum[2],
@@ -111,15 +115,19 @@ void die(const char *what)
 	exit(1);
 }
 
+void not_here(const char *what)
+{
+	fprintf(stderr, "deadline-bench: %s: %s\n", what, strerror(errno));
+	exit(4);
+}
+
 void *peer_open(const struct peer *opened, unsigned int timers)
 {
 	void *self = opened->open(timers);
 
-	if (self)
-		return self;
-	fprintf(stderr, "deadline-bench: %s: %s\n", opened->name,
-		strerror(errno));
-	exit(4);
+	if (!self)
+		not_here(opened->name);
+	return self;
 }
 
 static __attribute__((__noreturn__)) void usage(const char *what,
@@ -203,7 +211,7 @@ static double at(const struct histogram *result, double percent)
 
 static void print_row(const struct histogram *result, unsigned int n)
 {
-	printf("%-10s %-15s %8u %12.1f %12.1f %12.1f %s\n", scenario->name,
+	printf("%-15s %-16s %8u %12.1f %12.1f %12.1f %s\n", scenario->name,
 	       peer->name, n, at(result, 50), at(result, 99), at(result, 100),
 	       unit());
 }
