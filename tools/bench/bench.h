@@ -31,7 +31,7 @@ struct scenario;
  * @use: how it is used
  * @version: of the library that it is in; NULL: the kernel's or the program's
  * @most: how many timers it can have, within reason
- * @tells: consume() tells when the last was found due
+ * @tells: take() tells when one was found due
  * @open: get ready for @timers of them, none of which is armed, to be used by the
  *	calling thread; NULL and errno if that cannot be
  * @close: undo it, armed or not
@@ -40,7 +40,9 @@ struct scenario;
  * @update: @n times, move an armed one
  * @over: ask @n times whether the first one is over; what the last answer was.
  *	No system call.
- * @consume: sleep until @n expired since the start, and take those expiries
+ * @take: sleep until one expired, if none did since the start, and take it and those
+ *	that come with it; how many, and by @ret_expired, if it tells, when the last
+ *	was found due
  * @measure: run the whole scenario, of those that @measures names, between blanks;
  *	false if the peer is not here
  */
@@ -58,7 +60,7 @@ struct peer {
 	void (*update)(void *self, const uint32_t *which, const uint64_t *when,
 		       unsigned int n);
 	bool (*over)(void *self, unsigned int n);
-	uint64_t (*consume)(void *self, unsigned int n);
+	unsigned int (*take)(void *self, uint64_t *ret_expired);
 	const char *measures;
 	bool (*measure)(struct histogram *result,
 			const struct scenario *scenario, unsigned int n,
@@ -98,7 +100,7 @@ static inline bool peer_can_arm_cancel(const struct peer *peer)
 /* The floor only looks: nobody changes its word. */
 static inline bool peer_can_notice(const struct peer *peer)
 {
-	return peer->over && peer->consume && peer != &peer_floor;
+	return peer->over && peer->take && peer != &peer_floor;
 }
 
 static inline bool peer_can_stamp(const struct peer *peer)
@@ -160,7 +162,8 @@ extern const struct scenario scenario_arm_cancel, scenario_over;
 extern const struct scenario scenario_later, scenario_earlier;
 extern const struct scenario scenario_start;
 /* expiry.c */
-extern const struct scenario scenario_burst, scenario_wake;
+extern const struct scenario scenario_burst, scenario_concurrent;
+extern const struct scenario scenario_wake;
 extern const struct scenario scenario_noticed, scenario_stamp;
 /* busy.c */
 extern const struct scenario scenario_overrun, scenario_late;
@@ -180,6 +183,14 @@ void *peer_open(const struct peer *peer, unsigned int timers);
 static inline uint64_t ahead(unsigned int i)
 {
 	return MS + 49 * MS / BLOCK * (i * 97 % BLOCK);
+}
+
+/* So many at once are due within 99 ms: the i-th so long after the first, in no order */
+#define CONCURRENT 10000u
+#define APART 9900ull
+static inline uint64_t spread_out(unsigned int i)
+{
+	return i * 7919 % CONCURRENT * APART;
 }
 
 /* costs.c: so far from now; what a loop over them takes that does nothing */

@@ -8,11 +8,12 @@
 #define AHEAD	MS
 
 static const unsigned int one[] = { 1, NUMBERS_END };
+static const unsigned int concurrent[] = { CONCURRENT, NUMBERS_END };
 static const unsigned int bursts[] = { 64, 4096, NUMBERS_END };
 
 static bool can_consume(const struct peer *peer)
 {
-	return peer->consume;
+	return peer->take;
 }
 
 /* How long ago that was */
@@ -24,32 +25,49 @@ static uint64_t since(uint64_t when)
 	return now - when;
 }
 
+/* Arm them all, for a time or so much later; returns that time. */
+static uint64_t arm_all(const struct peer *peer, void *self, unsigned int n,
+			uint64_t (*later)(unsigned int i))
+{
+	uint64_t first = deadline_in(10 * MS + 20 * US * n);	/* ample */
+	uint64_t *when = calloc(n, sizeof(*when));
+	unsigned int i;
+
+	must(when, "calloc");
+	for (i = 0; i < n; i++)
+		when[i] = first + later(i);
+	peer->start(self, when, n);
+	must(deadline_now() < first, "arming in time");
+	free(when);
+	return first;
+}
+
+static uint64_t at_once(unsigned int unused)
+{
+	(void)unused;
+	return 0;
+}
+
 static void run_burst(struct histogram *result, const struct peer *peer,
 		      unsigned int n, unsigned int percent)
 {
-	unsigned int round, i, rounds = BURSTS * percent / 100;
-	uint64_t *when = calloc(n, sizeof(*when)), at;
+	unsigned int left, round, rounds = BURSTS * percent / 100;
 	void *self = peer_open(peer, n);
+	uint64_t at, expired;
 
-	must(when, "calloc");
 	for (round = 0; round <= rounds; round++) {
-		/* Ample to arm them all */
-		at = deadline_in(10 * MS + 20 * US * n);
-		for (i = 0; i < n; i++)
-			when[i] = at;
-		peer->start(self, when, n);
-		must(deadline_now() < at, "arming in time");
-		peer->consume(self, n);
+		at = arm_all(peer, self, n, at_once);
+		for (left = n; left; left -= peer->take(self, &expired))
+			;
 		if (round)
 			histogram_add(result, since(at) / n);
 	}
 	peer->close(self);
-	free(when);
 }
 
 static bool can_burst(const struct peer *peer)
 {
-	return peer->consume && peer != &peer_floor;
+	return peer->take && peer != &peer_floor;
 }
 
 const struct scenario scenario_burst = {
@@ -62,17 +80,48 @@ const struct scenario scenario_burst = {
 	.run	 = run_burst,
 };
 
+/* Whichever it was: they are due one after the other, and taken so. */
+static void run_concurrent(struct histogram *result, const struct peer *peer,
+			   unsigned int n, unsigned int percent)
+{
+	unsigned int got, due, round;
+	void *self = peer_open(peer, n);
+	uint64_t first, expired;
+
+	for (round = 0; round <= percent / 100; round++) {
+		first = arm_all(peer, self, n, spread_out);
+		for (due = 0; due < n;) {
+			got = peer->take(self, &expired);
+			for (; got; got--, due++)
+				histogram_add(result,
+					      since(first + due * APART));
+		}
+	}
+	peer->close(self);
+}
+
+const struct scenario scenario_concurrent = {
+	.name	 = "concurrent",
+	.what	 = "one of so many due in 99 ms, until it is consumed",
+	.timers	 = true,
+	.numbers = concurrent,
+	.scale	 = 1,
+	.spread	 = true,
+	.can	 = can_burst,
+	.run	 = run_concurrent,
+};
+
 static void run_wake(struct histogram *result, const struct peer *peer,
 		     unsigned int n, unsigned int percent)
 {
 	void *self = peer_open(peer, n);
+	uint64_t when, expired;
 	unsigned int i;
-	uint64_t when;
 
 	for (i = 0; i < ROUNDS * percent / 100; i++) {
 		when = deadline_in(AHEAD) & ~15ull;
 		peer->start(self, &when, 1);
-		peer->consume(self, 1);
+		peer->take(self, &expired);
 		histogram_add(result, since(when));
 	}
 	peer->close(self);
@@ -98,7 +147,7 @@ static uint64_t spin(const struct peer *peer, void *self, uint64_t when,
 	while (!peer->over(self, 1))
 		;
 	now = deadline_now();
-	*ret_expired = peer->consume(self, 1);
+	peer->take(self, ret_expired);
 	return now;
 }
 

@@ -202,7 +202,7 @@ void lateness_measure(struct lateness *late, const struct peer *peer,
 	struct figures figures;
 	enum outcome outcome;
 	uint32_t random = 1;	/* the same for all */
-	uint64_t when;
+	uint64_t when, expired;
 	unsigned int i;
 
 	memset(late, 0, sizeof(*late));
@@ -217,8 +217,8 @@ void lateness_measure(struct lateness *late, const struct peer *peer,
 		histogram_add(&late->noticed, figures.noticed);
 		if (late->worked < figures.worked)
 			late->worked = figures.worked;
-		when = peer->consume(self, 1) - when;
+		peer->take(self, &expired);
 		if (peer->tells)
-			histogram_add(&late->expired, when);
+			histogram_add(&late->expired, expired - when);
 	}
 }

@@ -47,7 +47,7 @@ static bool clock_over(void *self, unsigned int n)
 	return over;
 }
 
-static uint64_t clock_consume(void *self, unsigned int n)
+static unsigned int clock_take(void *self, uint64_t *unused)
 {
 	struct due *due = self;
 	struct timespec until = {
@@ -55,10 +55,10 @@ static uint64_t clock_consume(void *self, unsigned int n)
 		.tv_nsec = due->when % S,
 	};
 
-	(void)n;
+	(void)unused;
 	must(!clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL),
 	     "clock_nanosleep");
-	return 0;
+	return 1;
 }
 
 const struct peer peer_clock = {
@@ -69,7 +69,7 @@ const struct peer peer_clock = {
 	.close		= free,
 	.start		= clock_start,
 	.over		= clock_over,
-	.consume	= clock_consume,
+	.take		= clock_take,
 };
 
 #ifdef __x86_64__
@@ -117,6 +117,6 @@ const struct peer peer_tsc = {
 	.close		= free,
 	.start		= tsc_start,
 	.over		= tsc_over,
-	.consume	= clock_consume,
+	.take		= clock_take,
 };
 #endif

@@ -94,24 +94,17 @@ static bool slots_over(void *self, unsigned int n)
 }
 
 /* Sleeps only if there is nothing yet. */
-static uint64_t slots_consume(void *self, unsigned int n)
+static unsigned int slots_take(void *self, uint64_t *ret_expired)
 {
 	struct deadline_record records[64];
 	struct slots *slots = self;
-	uint64_t expired_at = 0;
 	int got;
 
-	while (n) {
-		got = deadline_queue_reap(slots->queue, records, 64);
-		if (!got) {
-			deadline_queue_wait(slots->queue, DEADLINE_NEVER);
-			continue;
-		}
-		must(got > 0, "deadline_queue_reap");
-		expired_at = records[got - 1].expired_at;
-		n -= got;
-	}
-	return expired_at;
+	while (!(got = deadline_queue_reap(slots->queue, records, 64)))
+		deadline_queue_wait(slots->queue, DEADLINE_NEVER);
+	must(got > 0, "deadline_queue_reap");
+	*ret_expired = records[got - 1].expired_at;
+	return got;
 }
 
 #define OPERATIONS				\
@@ -122,7 +115,7 @@ static uint64_t slots_consume(void *self, unsigned int n)
 	.arm_cancel	= slots_arm_cancel,	\
 	.update		= slots_update,		\
 	.over		= slots_over,		\
-	.consume	= slots_consume
+	.take		= slots_take
 
 const struct peer peer_deadline = {
 	.name	= "deadline",

@@ -81,7 +81,7 @@ static bool floor_over(void *self, unsigned int n)
 	return over;
 }
 
-static uint64_t floor_consume(void *self, unsigned int n)
+static unsigned int floor_take(void *self, uint64_t *unused)
 {
 	struct line *line = self;
 	struct timespec until = {
@@ -89,11 +89,11 @@ static uint64_t floor_consume(void *self, unsigned int n)
 		.tv_nsec = line->word % S,
 	};
 
-	(void)n;
+	(void)unused;
 	must(syscall(SYS_futex, &line->rest, FUTEX_WAIT_BITSET_PRIVATE, 0,
 		     &until, NULL, FUTEX_BITSET_MATCH_ANY) == -1 &&
 	     errno == ETIMEDOUT, "futex");
-	return 0;
+	return 1;
 }
 
 const struct peer peer_floor = {
@@ -106,5 +106,5 @@ const struct peer peer_floor = {
 	.arm_cancel	= floor_arm_cancel,
 	.update		= floor_update,
 	.over		= floor_over,
-	.consume	= floor_consume,
+	.take		= floor_take,
 };

@@ -109,14 +109,17 @@ static void libev_update(void *self, const uint32_t *which,
 	}
 }
 
-static uint64_t libev_consume(void *self, unsigned int n)
+static unsigned int libev_take(void *self, uint64_t *unused)
 {
 	struct loop *loop = self;
+	unsigned int got;
 
-	while (loop->expired < n)
+	(void)unused;
+	while (!loop->expired)
 		ev_run(loop->ev, EVRUN_ONCE);
+	got = loop->expired;
 	loop->expired = 0;
-	return 0;
+	return got;
 }
 
 static const char *libev_version(void)
@@ -138,6 +141,6 @@ const struct peer peer_libev = {
 	.start		= libev_start,
 	.arm_cancel	= libev_arm_cancel,
 	.update		= libev_update,
-	.consume	= libev_consume,
+	.take		= libev_take,
 };
 #endif

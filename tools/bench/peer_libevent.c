@@ -160,15 +160,18 @@ static void libevent_update(void *self, const uint32_t *which,
 	in_loop(loop, do_update);
 }
 
-static uint64_t libevent_consume(void *self, unsigned int n)
+static unsigned int libevent_take(void *self, uint64_t *unused)
 {
 	struct loop *loop = self;
+	unsigned int got;
 
-	while (loop->expired < n)
+	(void)unused;
+	while (!loop->expired)
 		must(event_base_loop(loop->base, EVLOOP_ONCE) >= 0,
 		     "event_base_loop");
+	got = loop->expired;
 	loop->expired = 0;
-	return 0;
+	return got;
 }
 
 const struct peer peer_libevent = {
@@ -181,6 +184,6 @@ const struct peer peer_libevent = {
 	.start		= libevent_start,
 	.arm_cancel	= libevent_arm_cancel,
 	.update		= libevent_update,
-	.consume	= libevent_consume,
+	.take		= libevent_take,
 };
 #endif

@@ -94,14 +94,17 @@ static void libuv_update(void *self, const uint32_t *which,
 		arm(loop, &loop->timers[which[i]], when[i]);
 }
 
-static uint64_t libuv_consume(void *self, unsigned int n)
+static unsigned int libuv_take(void *self, uint64_t *unused)
 {
 	struct loop *loop = self;
+	unsigned int got;
 
-	while (loop->expired < n)
+	(void)unused;
+	while (!loop->expired)
 		uv_run(&loop->uv, UV_RUN_ONCE);
+	got = loop->expired;
 	loop->expired = 0;
-	return 0;
+	return got;
 }
 
 const struct peer peer_libuv = {
@@ -114,6 +117,6 @@ const struct peer peer_libuv = {
 	.start		= libuv_start,
 	.arm_cancel	= libuv_arm_cancel,
 	.update		= libuv_update,
-	.consume	= libuv_consume,
+	.take		= libuv_take,
 };
 #endif

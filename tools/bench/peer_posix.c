@@ -14,6 +14,7 @@
 #include "bench.h"
 
 struct timers {
+	sigset_t signal;
 	volatile unsigned int expired;
 	unsigned int count;
 	timer_t timers[];
@@ -28,13 +29,9 @@ static void handler(int sig, siginfo_t *info, void *unused)
 	timers->expired++;
 }
 
-static void set_blocked(int how)
+static inline void set_blocked(const struct timers *timers, int how)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGRTMIN);
-	pthread_sigmask(how, &set, NULL);
+	pthread_sigmask(how, &timers->signal, NULL);
 }
 
 /* A signal is set aside for each timer. */
@@ -78,6 +75,8 @@ static void *posix_open(unsigned int n)
 	raise_limit(n);
 	event._sigev_un._tid = gettid();
 	sigaction(SIGRTMIN, &action, NULL);
+	sigemptyset(&timers->signal);
+	sigaddset(&timers->signal, SIGRTMIN);
 	timers->expired = 0;
 	for (timers->count = 0; timers->count < n; timers->count++) {
 		if (timer_create(CLOCK_MONOTONIC, &event,
@@ -91,14 +90,17 @@ static void *posix_open(unsigned int n)
 
 static void *wait_open(unsigned int n)
 {
-	set_blocked(SIG_BLOCK);
-	return posix_open(n);
+	struct timers *timers = posix_open(n);
+
+	if (timers)
+		set_blocked(timers, SIG_BLOCK);
+	return timers;
 }
 
 static void wait_close(void *self)
 {
+	set_blocked(self, SIG_UNBLOCK);
 	posix_close(self);
-	set_blocked(SIG_UNBLOCK);
 }
 
 static inline void set(timer_t timer, uint64_t when)
@@ -156,30 +158,27 @@ static bool posix_over(void *self, unsigned int n)
 	return over;
 }
 
-static uint64_t posix_consume(void *self, unsigned int n)
+static unsigned int posix_take(void *self, uint64_t *unused)
 {
 	struct timers *timers = self;
 	sigset_t none;
 
+	(void)unused;
 	sigemptyset(&none);
-	set_blocked(SIG_BLOCK);
-	while (timers->expired < n)
+	set_blocked(timers, SIG_BLOCK);
+	while (!timers->expired)
 		sigsuspend(&none);
-	timers->expired = 0;
-	set_blocked(SIG_UNBLOCK);
-	return 0;
+	set_blocked(timers, SIG_UNBLOCK);	/* and those that are pending come */
+	return __atomic_exchange_n(&timers->expired, 0, __ATOMIC_RELAXED);
 }
 
-static uint64_t wait_consume(void *self, unsigned int n)
+static unsigned int wait_take(void *self, uint64_t *unused)
 {
-	sigset_t set;
+	struct timers *timers = self;
 
-	(void)self;
-	sigemptyset(&set);
-	sigaddset(&set, SIGRTMIN);
-	while (n--)
-		must(sigwaitinfo(&set, NULL) == SIGRTMIN, "sigwaitinfo");
-	return 0;
+	(void)unused;
+	must(sigwaitinfo(&timers->signal, NULL) == SIGRTMIN, "sigwaitinfo");
+	return 1;
 }
 
 const struct peer peer_posix = {
@@ -192,7 +191,7 @@ const struct peer peer_posix = {
 	.arm_cancel	= posix_arm_cancel,
 	.update		= posix_update,
 	.over		= posix_over,
-	.consume	= posix_consume,
+	.take		= posix_take,
 };
 
 const struct peer peer_posix_wait = {
@@ -202,5 +201,5 @@ const struct peer peer_posix_wait = {
 	.open		= wait_open,
 	.close		= wait_close,
 	.start		= posix_start,
-	.consume	= wait_consume,
+	.take		= wait_take,
 };

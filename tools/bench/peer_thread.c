@@ -31,8 +31,8 @@ struct timer {
 
 /**
  * struct timers - a thread and what it serves
- * @wanted: how many make the consumer wake up
  * @expired: the length of @done
+ * @waits: the consumer does, for one
  * @done: those that expired and were neither consumed nor armed again, from [1]
  * @count: the length of @heap
  * @heap: the armed ones, [1] the first to be due
@@ -41,10 +41,11 @@ struct timers {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t change;
-	pthread_cond_t enough;
+	pthread_cond_t some;
 	uint64_t sleeps_until;
 	bool stop;
-	unsigned int wanted, expired;
+	bool waits;
+	unsigned int expired;
 	struct timer **done;
 	unsigned int count;
 	struct timer **heap;
@@ -119,8 +120,8 @@ static void expire(struct timers *timers)
 		timers->done[timer->done] = timer;
 		__atomic_store_n(&timer->over, true, __ATOMIC_RELEASE);
 	}
-	if (timers->wanted && timers->expired >= timers->wanted)
-		pthread_cond_signal(&timers->enough);
+	if (timers->waits && timers->expired)
+		pthread_cond_signal(&timers->some);
 }
 
 /* Lock held. */
@@ -186,7 +187,7 @@ static void *open_policy(unsigned int n, int policy)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&timers->change, &attr);
-	pthread_cond_init(&timers->enough, &attr);
+	pthread_cond_init(&timers->some, &attr);
 	pthread_condattr_destroy(&attr);
 	errno = run(timers, policy);
 	if (!errno)
@@ -217,7 +218,7 @@ static void thread_close(void *self)
 	pthread_mutex_unlock(&timers->lock);
 	pthread_join(timers->thread, NULL);
 	pthread_cond_destroy(&timers->change);
-	pthread_cond_destroy(&timers->enough);
+	pthread_cond_destroy(&timers->some);
 	free(timers->heap);
 	free(timers);
 }
@@ -315,19 +316,22 @@ static bool thread_over(void *self, unsigned int n)
 	return over;
 }
 
-static uint64_t thread_consume(void *self, unsigned int n)
+static unsigned int thread_take(void *self, uint64_t *unused)
 {
 	struct timers *timers = self;
+	unsigned int got;
 
+	(void)unused;
 	pthread_mutex_lock(&timers->lock);
-	timers->wanted = n;
-	while (timers->expired < n)
-		pthread_cond_wait(&timers->enough, &timers->lock);
-	timers->wanted = 0;
+	timers->waits = true;
+	while (!timers->expired)
+		pthread_cond_wait(&timers->some, &timers->lock);
+	timers->waits = false;
+	got = timers->expired;
 	while (timers->expired)
 		timers->done[timers->expired--]->done = 0;
 	pthread_mutex_unlock(&timers->lock);
-	return 0;
+	return got;
 }
 
 const struct peer peer_thread = {
@@ -340,7 +344,7 @@ const struct peer peer_thread = {
 	.arm_cancel	= thread_arm_cancel,
 	.update		= thread_update,
 	.over		= thread_over,
-	.consume	= thread_consume,
+	.take		= thread_take,
 };
 
 /* Costs the same, but where the thread must come in between */
@@ -352,5 +356,5 @@ const struct peer peer_thread_fifo = {
 	.close		= thread_close,
 	.start		= thread_start,
 	.over		= thread_over,
-	.consume	= thread_consume,
+	.take		= thread_take,
 };

@@ -117,23 +117,22 @@ static void timerfd_update(void *self, const uint32_t *which,
 		set(fds->fds[which[i]], when[i]);
 }
 
-static uint64_t timerfd_consume(void *self, unsigned int n)
+static unsigned int timerfd_take(void *self, uint64_t *unused)
 {
 	struct epoll_event events[EVENTS];
 	struct fds *fds = self;
 	uint64_t count;
 	int got;
 
+	(void)unused;
 	if (fds->count == 1) {
 		must(read(fds->fds[0], &count, sizeof(count)) == sizeof(count),
 		     "read of a timerfd");
-		return 0;
+		return 1;
 	}
-	for (; n; n -= got) {
-		got = epoll_wait(fds->epoll, events, EVENTS, -1);
-		must(got > 0, "epoll_wait");
-	}
-	return 0;
+	got = epoll_wait(fds->epoll, events, EVENTS, -1);
+	must(got > 0, "epoll_wait");
+	return got;
 }
 
 const struct peer peer_timerfd = {
@@ -145,5 +144,5 @@ const struct peer peer_timerfd = {
 	.start		= timerfd_start,
 	.arm_cancel	= timerfd_arm_cancel,
 	.update		= timerfd_update,
-	.consume	= timerfd_consume,
+	.take		= timerfd_take,
 };

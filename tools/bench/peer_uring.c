@@ -188,22 +188,19 @@ static bool uring_over(void *self, unsigned int n)
 	return over;
 }
 
-static uint64_t uring_consume(void *self, unsigned int n)
+static unsigned int uring_take(void *self, uint64_t *unused)
 {
 	struct io_uring_cqe *cqes[BATCH], *cqe;
 	struct ring *ring = self;
 	unsigned int i, got;
 
-	while (n) {
-		must(!io_uring_wait_cqe(&ring->ring, &cqe),
-		     "io_uring_wait_cqe");
-		got = io_uring_peek_batch_cqe(&ring->ring, cqes, BATCH);
-		for (i = 0; i < got; i++)
-			must(cqes[i]->res == -ETIME, "a timeout of io_uring");
-		io_uring_cq_advance(&ring->ring, got);
-		n -= got;
-	}
-	return 0;
+	(void)unused;
+	must(!io_uring_wait_cqe(&ring->ring, &cqe), "io_uring_wait_cqe");
+	got = io_uring_peek_batch_cqe(&ring->ring, cqes, BATCH);
+	for (i = 0; i < got; i++)
+		must(cqes[i]->res == -ETIME, "a timeout of io_uring");
+	io_uring_cq_advance(&ring->ring, got);
+	return got;
 }
 
 const struct peer peer_uring = {
@@ -216,7 +213,7 @@ const struct peer peer_uring = {
 	.arm_cancel	= uring_arm_cancel,
 	.update		= uring_update,
 	.over		= uring_over,
-	.consume	= uring_consume,
+	.take		= uring_take,
 };
 
 const struct peer peer_uring_defer = {
@@ -227,7 +224,7 @@ const struct peer peer_uring_defer = {
 	.close		= uring_close,
 	.start		= uring_start,
 	.arm_cancel	= uring_arm_cancel,
-	.consume	= uring_consume,
+	.take		= uring_take,
 };
 
 const struct peer peer_uring_batch = {

@@ -110,7 +110,7 @@ static void look(struct lot *lot, const struct peer *peer, void *self,
 static void watch(struct histogram *result, const struct peer *peer,
 		  unsigned int n, unsigned int percent, size_t offset)
 {
-	uint64_t when, random = 1, first;
+	uint64_t when, expired = 0, random = 1, first;
 	unsigned int i;
 	struct lot lot;
 	void *self;
@@ -125,7 +125,8 @@ static void watch(struct histogram *result, const struct peer *peer,
 		when &= ~15ull;
 		peer->start(self, &when, 1);
 		look(&lot, peer, self, when, stat);
-		lot.expired = peer->consume(self, 1) - when;
+		peer->take(self, &expired);
+		lot.expired = expired - when;
 		histogram_add(result, *(uint64_t *)((char *)&lot + offset));
 	}
 	peer->close(self);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "beside.h"
 
-#define TIMERS	10000u
+#define TIMERS	CONCURRENT
 
 static uint64_t when[TIMERS], late[TIMERS];
 static unsigned int left;	/* atomic */
@@ -19,7 +19,7 @@ static deadline_shards *shards;
 
 static uint64_t delay(unsigned int i)
 {
-	return MS + i * 7919 % TIMERS * 9900ull;
+	return MS + spread_out(i);
 }
 
 static void called(uint64_t *at)

@@ -54,6 +54,7 @@ static const struct scenario *const scenarios[] = {
 	&scenario_over,
 	&scenario_start,
 	&scenario_burst,
+	&scenario_concurrent,
 	&scenario_wake,
 	&scenario_noticed,
 	&scenario_stamp,

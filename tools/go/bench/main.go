@@ -2,7 +2,8 @@
 
 // Go's timers and contexts in scenarios of deadline-bench, whose peer "go" this
 // is: bench SCENARIO NUMBER PERCENT prints what each block of 256 operations took,
-// in ns, or for wake each sleep; "bench version" the version of Go.
+// in ns, or for wake and concurrent how late each was; "bench version" the version
+// of Go.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -76,6 +78,26 @@ func wake(_, percent int) {
 	}
 }
 
+// How late the callback of each starts, of n that are due within 99 ms.
+func concurrent(n, _ int) {
+	var wait sync.WaitGroup
+
+	late := make([]time.Duration, n)
+	first := time.Now().Add(10*time.Millisecond + time.Duration(n)*20*time.Microsecond)
+	wait.Add(n)
+	for i := range late {
+		i, when := i, first.Add(time.Duration(i*7919%n)*9900)
+		time.AfterFunc(time.Until(when), func() {
+			late[i] = time.Since(when)
+			wait.Done()
+		})
+	}
+	wait.Wait()
+	for _, l := range late {
+		fmt.Println(l.Nanoseconds())
+	}
+}
+
 func contexts(parent context.Context, percent int) {
 	measure(percent, func(i int) {
 		_, cancel := context.WithTimeout(parent, ahead(i))
@@ -136,6 +158,7 @@ func main() {
 		"earlier":    earlier,
 		"over":       over,
 		"wake":       wake,
+		"concurrent": concurrent,
 		"context":    alone,
 		"nested":     nested,
 		"tree":       tree,
