@@ -173,6 +173,10 @@ extern const struct scenario scenario_quota_expired, scenario_quota_seen;
 extern const struct scenario scenario_quota_throttled, scenario_quota_rest;
 /* contexts.c */
 extern const struct scenario scenario_context, scenario_nested, scenario_tree;
+/* parent.c */
+extern const struct scenario scenario_parent;
+void parent_measure(struct histogram *result, unsigned int n,
+		    unsigned int percent);
 /* quantum.c: for 1, 2, 4 and 8 threads */
 extern const struct scenario scenario_quantum[4], scenario_jitter[4];
 

@@ -103,6 +103,8 @@ static bool measure(struct histogram *result, const struct scenario *scenario,
 		nested(result, percent);
 	else if (scenario == &scenario_over)
 		over(result, percent);
+	else if (scenario == &scenario_parent)
+		parent_measure(result, n, percent);
 	else
 		tree(result, n, percent);
 	return true;
@@ -114,5 +116,5 @@ const struct peer peer_context = {
 	.version	= deadline_version,
 	.most		= 1000000,
 	.measure	= measure,
-	.measures	= " over context nested tree ",
+	.measures	= " over context nested tree parent ",
 };

@@ -50,5 +50,6 @@ const struct peer peer_go = {
 	.version	= go_version,
 	.most		= 1000000,
 	.measure	= go_measure,
-	.measures	= " arm-cancel later earlier over wake concurrent context nested tree ",
+	.measures	= " arm-cancel later earlier over wake concurrent context nested "
+			  "tree parent ",
 };

@@ -20,11 +20,9 @@ struct row {
 struct row row_of(uint64_t *late, unsigned int n, double cost);
 
 /*
- * Runs the Go program build/bin/go-@name, which prints @n numbers. Returns
- * whether it is there: it is not where no Go was when this was built.
+ * Runs the Go program build/bin/go-@name, which prints @n rows of four numbers.
+ * Returns whether it is there: it is not where no Go was when this was built.
  */
-bool go_numbers(const char *name, double *numbers, unsigned int n);
-/* The same for rows, of four numbers each */
 bool go_rows(const char *name, struct row *rows, unsigned int n);
 
 /* At most five characters, with two or three digits that matter */
@@ -32,7 +30,6 @@ const char *scaled(char text[16], double ns);
 
 /* Measures; each returns how many checks failed. */
 int scenes(void);
-int parent(void);
 int timers(void);
 
 #endif

@@ -12,7 +12,6 @@ static const char help[] =
 "Measure this library beside Go, if the build found Go, as TAP:\n"
 "\n"
 "	scenes	how late a loop notices that its context is over\n"
-"	parent	contexts made and cancelled under one parent, by threads\n"
 "	timers	how late 10,000 callbacks start, and what it costs to set one\n"
 "\n"
 "Exits: 0; 1 a check failed; 2 usage\n";
@@ -22,7 +21,6 @@ static const struct {
 	int (*run)(void);
 } measures[] = {
 	{ "scenes", scenes },
-	{ "parent", parent },
 	{ "timers", timers },
 };
 

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include "beside.h"
 
-bool go_numbers(const char *name, double *numbers, unsigned int n)
+bool go_rows(const char *name, struct row *rows, unsigned int n)
 {
 	char path[PATH_MAX], command[PATH_MAX + 16];
-	unsigned int i;
+	struct row *row;
 	FILE *pipe;
 
 	if (!go_path(name, path))
@@ -16,22 +16,10 @@ bool go_numbers(const char *name, double *numbers, unsigned int n)
 	snprintf(command, sizeof(command), "exec '%s'", path);
 	pipe = popen(command, "r");
 	must(!!pipe, path);
-	for (i = 0; i < n; i++)
-		must(fscanf(pipe, "%lf", &numbers[i]) == 1, path);
+	for (row = rows; row < rows + n; row++)
+		must(fscanf(pipe, "%lf %lf %lf %lf", &row->p50, &row->p99,
+			    &row->max, &row->cost) == 4, path);
 	must(!pclose(pipe), path);
-	return true;
-}
-
-bool go_rows(const char *name, struct row *rows, unsigned int n)
-{
-	double numbers[n][4];
-	unsigned int i;
-
-	if (!go_numbers(name, numbers[0], 4 * n))
-		return false;
-	for (i = 0; i < n; i++)
-		rows[i] = (struct row){ numbers[i][0], numbers[i][1],
-					numbers[i][2], numbers[i][3] };
 	return true;
 }
 

@@ -63,6 +63,7 @@ static const struct scenario *const scenarios[] = {
 	&scenario_context,
 	&scenario_nested,
 	&scenario_tree,
+	&scenario_parent,
 	&scenario_threads,
 	&scenario_memory,
 	&scenario_quota_expired,

@@ -162,6 +162,7 @@ func main() {
 		"context":    alone,
 		"nested":     nested,
 		"tree":       tree,
+		"parent":     parent,
 	}
 	if len(os.Args) != 4 || run[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "bench: wants a scenario, a number and percent")
