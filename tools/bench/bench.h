@@ -74,6 +74,7 @@ extern const struct peer peer_timerfd;
 extern const struct peer peer_posix, peer_posix_wait;	/* peer_posix.c */
 #if HAVE_URING
 extern const struct peer peer_uring, peer_uring_defer, peer_uring_batch;
+extern const struct peer peer_uring_link;
 #endif
 extern const struct peer peer_thread, peer_thread_fifo;	/* peer_thread.c */
 extern const struct peer peer_clock, peer_tsc;		/* peer_clock.c */

@@ -50,6 +50,5 @@ const struct peer peer_go = {
 	.version	= go_version,
 	.most		= 1000000,
 	.measure	= go_measure,
-	.measures	= " arm-cancel later earlier over wake concurrent context nested "
-			  "tree parent ",
+	.measures	= " arm-cancel later earlier over wake concurrent context nested tree parent ",
 };

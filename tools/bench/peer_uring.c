@@ -8,17 +8,8 @@
 
 #if HAVE_URING
 #include <errno.h>
-#include <liburing.h>
 #include <stdlib.h>
-
-#define BATCH 64u
-#define OTHER (~0ull)
-
-/* Times must stay where they are until the ring is submitted. */
-struct ring {
-	struct io_uring ring;
-	struct __kernel_timespec until[BATCH];
-};
+#include "peer_uring.h"
 
 static void *ring_open(unsigned int timers, unsigned int flags)
 {
@@ -43,7 +34,7 @@ static void *ring_open(unsigned int timers, unsigned int flags)
 	return ring;
 }
 
-static void *uring_open(unsigned int timers)
+void *uring_open(unsigned int timers)
 {
 	return ring_open(timers, 0);
 }
@@ -54,20 +45,12 @@ static void *defer_open(unsigned int timers)
 				 IORING_SETUP_DEFER_TASKRUN);
 }
 
-static void uring_close(void *self)
+void uring_close(void *self)
 {
 	struct ring *ring = self;
 
 	io_uring_queue_exit(&ring->ring);
 	free(ring);
-}
-
-static inline struct __kernel_timespec *at(struct ring *ring, unsigned int i,
-					   uint64_t when)
-{
-	ring->until[i].tv_sec = when / S;
-	ring->until[i].tv_nsec = when % S;
-	return &ring->until[i];
 }
 
 /* The @i-th of a batch: @timer shall expire at @when. */
@@ -96,15 +79,6 @@ static inline void prepare_update(struct ring *ring, unsigned int i,
 	io_uring_prep_timeout_update(sqe, at(ring, i, when), timer,
 				     IORING_TIMEOUT_ABS);
 	io_uring_sqe_set_data64(sqe, OTHER);
-}
-
-static inline void submit(struct ring *ring, unsigned int n, unsigned int wait)
-{
-	must(io_uring_submit_and_wait(&ring->ring, wait) == (int)n,
-	     "io_uring_submit_and_wait");
-	must(io_uring_cq_ready(&ring->ring) >= wait,
-	     "a completion of io_uring");
-	io_uring_cq_advance(&ring->ring, wait);
 }
 
 static void uring_start(void *self, const uint64_t *when, unsigned int n)
@@ -176,7 +150,7 @@ static void batch_update(void *self, const uint32_t *which,
 }
 
 /* A load and a compare: less than io_uring_peek_cqe() */
-static bool uring_over(void *self, unsigned int n)
+bool uring_over(void *self, unsigned int n)
 {
 	struct ring *ring = self;
 	bool over = false;

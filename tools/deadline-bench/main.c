@@ -23,6 +23,7 @@ static const struct peer *const peers[] = {
 	&peer_uring,
 	&peer_uring_defer,
 	&peer_uring_batch,
+	&peer_uring_link,
 #endif
 	&peer_thread,
 	&peer_thread_fifo,
