@@ -70,7 +70,7 @@ struct peer {
 extern const struct peer peer_floor;			/* peer_floor.c */
 extern const struct peer peer_deadline, peer_deadline_thread;
 extern const struct peer peer_calls;			/* peer_calls.c */
-extern const struct peer peer_timerfd;
+extern const struct peer peer_timerfd, peer_aio;
 extern const struct peer peer_posix, peer_posix_wait;	/* peer_posix.c */
 #if HAVE_URING
 extern const struct peer peer_uring, peer_uring_defer, peer_uring_batch;

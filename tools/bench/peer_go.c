@@ -44,11 +44,14 @@ static bool go_measure(struct histogram *result,
 	return true;
 }
 
+static const char measures[] =
+" arm-cancel later earlier over wake concurrent context nested tree parent ";
+
 const struct peer peer_go = {
 	.name		= "go",
 	.use		= "time.Timer, package context; a program of its own",
 	.version	= go_version,
 	.most		= 1000000,
 	.measure	= go_measure,
-	.measures	= " arm-cancel later earlier over wake concurrent context nested tree parent ",
+	.measures	= measures,
 };

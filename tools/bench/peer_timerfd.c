@@ -8,17 +8,11 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/timerfd.h>
-#include <time.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
-#include "bench.h"
+#include "peer_timerfd.h"
 
 #define EVENTS 256
-
-struct fds {
-	int epoll;
-	unsigned int count;
-	int fds[];
-};
 
 static void raise_limit(unsigned int timers)
 {
@@ -31,7 +25,7 @@ static void raise_limit(unsigned int timers)
 	setrlimit(RLIMIT_NOFILE, &limit);	/* or timerfd_create() tells */
 }
 
-static void timerfd_close(void *self)
+void timerfd_close(void *self)
 {
 	struct fds *fds = self;
 
@@ -41,36 +35,36 @@ static void timerfd_close(void *self)
 	free(fds);
 }
 
-static bool add(struct fds *fds)
-{
-	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-
-	if (fd < 0)
-		return false;
-	event.data.u32 = fds->count;
-	fds->fds[fds->count++] = fd;
-	return !epoll_ctl(fds->epoll, EPOLL_CTL_ADD, fd, &event);
-}
-
-static void *timerfd_open(unsigned int timers)
+struct fds *timerfd_fds(unsigned int timers)
 {
 	struct fds *fds = malloc(sizeof(*fds) + timers * sizeof(*fds->fds));
+	int fd;
 
 	if (!fds)
 		return NULL;
 	raise_limit(timers);
-	fds->count = 0;
 	fds->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (timers == 1) {
-		fds->fds[0] = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-		fds->count = fds->fds[0] >= 0;
-	}
-	while (fds->count < timers) {
-		if (!add(fds)) {
+	for (fds->count = 0; fds->count < timers; fds->count++) {
+		fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+		if (fd < 0) {
 			timerfd_close(fds);
 			return NULL;
 		}
+		fds->fds[fds->count] = fd;
+	}
+	return fds;
+}
+
+static void *timerfd_open(unsigned int timers)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	struct fds *fds = timerfd_fds(timers);
+	unsigned int i;
+
+	for (i = 0; fds && timers > 1 && i < timers; i++) {
+		event.data.u32 = i;
+		must(!epoll_ctl(fds->epoll, EPOLL_CTL_ADD, fds->fds[i], &event),
+		     "epoll_ctl");
 	}
 	return fds;
 }
@@ -86,7 +80,7 @@ static inline void set(int fd, uint64_t when)
 	     "timerfd_settime");
 }
 
-static void timerfd_start(void *self, const uint64_t *when, unsigned int n)
+void timerfd_start(void *self, const uint64_t *when, unsigned int n)
 {
 	struct fds *fds = self;
 	unsigned int i;
@@ -95,8 +89,8 @@ static void timerfd_start(void *self, const uint64_t *when, unsigned int n)
 		set(fds->fds[i], when[i]);
 }
 
-static void timerfd_arm_cancel(void *self, unsigned int at,
-			       const uint64_t *when, unsigned int n)
+void timerfd_arm_cancel(void *self, unsigned int at, const uint64_t *when,
+			unsigned int n)
 {
 	int fd = ((struct fds *)self)->fds[at];
 	unsigned int i;
@@ -107,8 +101,8 @@ static void timerfd_arm_cancel(void *self, unsigned int at,
 	}
 }
 
-static void timerfd_update(void *self, const uint32_t *which,
-			   const uint64_t *when, unsigned int n)
+void timerfd_update(void *self, const uint32_t *which, const uint64_t *when,
+		    unsigned int n)
 {
 	struct fds *fds = self;
 	unsigned int i;

@@ -17,6 +17,7 @@ static const struct peer *const peers[] = {
 	&peer_calls,
 	&peer_deadline_thread,
 	&peer_timerfd,
+	&peer_aio,
 	&peer_posix,
 	&peer_posix_wait,
 #if HAVE_URING
