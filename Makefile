@@ -35,6 +35,10 @@ ALL_CFLAGS += -DHAVE_URING=$(if $(uring),1,0)
 # State Threads is what another stands on. make st= does without.
 st := $(shell pkg-config --libs st 2>/dev/null)
 
+# bpf_timer is a peer where there are libbpf and a compiler of BPF.
+bpf := $(if $(shell command -v clang),$(shell pkg-config --libs libbpf 2>/dev/null))
+ALL_CFLAGS += -DHAVE_BPF=$(if $(bpf),1,0)
+
 # A program is a directory below tools/ or lib/examples/ with C files in it.
 # What tools/bench measures is for several of them.
 bench_sources := $(wildcard tools/bench/*.c)
@@ -53,7 +57,9 @@ go := $(shell tools/golang)
 go_programs := $(if $(go),$(patsubst \
 	tools/go/%/main.go,build/bin/go-%,$(wildcard tools/go/*/main.go)))
 
-all: $(lib_static) $(lib_shared) $(programs) $(go_programs)
+bpf_programs := $(if $(bpf),build/bin/bpf-timer.o)
+
+all: $(lib_static) $(lib_shared) $(programs) $(go_programs) $(bpf_programs)
 
 build/obj/lib/%.o: lib/%.c
 	@mkdir -p $(@D)
@@ -83,7 +89,7 @@ $(bench): $(bench_objects)
 	$(AR) rcs $@ $^
 
 # Libraries of examples and peers, where they are there; libev has no .pc
-other_libs := $(uring) $(st) $(foreach lib,libevent_core libuv,\
+other_libs := $(uring) $(st) $(bpf) $(foreach lib,libevent_core libuv,\
 	$(shell pkg-config --libs $(lib) 2>/dev/null)) \
 	$(if $(wildcard /usr/include/ev.h),-lev)
 
@@ -91,6 +97,12 @@ other_libs := $(uring) $(st) $(foreach lib,libevent_core libuv,\
 $(programs): build/bin/%: $$(filter build/obj/tools/%/$$(percent) build/obj/lib/examples/%/$$(percent),$(program_objects)) $(bench) $(lib_static)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^ -Wl,--as-needed $(other_libs)
+
+# To be loaded by who runs beside it
+$(bpf_programs): build/bin/bpf-%.o: tools/bench/bpf/%.c tools/bench/bpf/%.h
+	@mkdir -p $(@D)
+	clang --target=bpf -g -O2 $(WARNINGS) -Wno-missing-prototypes \
+		-I/usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
 
 # Not a source: kbuild's clean sweeps *.mod off the whole tree.
 tools/go/go.mod:

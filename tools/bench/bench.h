@@ -42,7 +42,7 @@ struct scenario;
  *	No system call.
  * @take: sleep until one expired, if none did since the start, and take it and those
  *	that come with it; how many, and by @ret_expired, if it tells, when the last
- *	was found due
+ *	was found due; NULL: nobody can sleep until then
  * @measure: run the whole scenario, of those that @measures names, between blanks;
  *	false if the peer is not here
  */
@@ -87,6 +87,9 @@ extern const struct peer peer_libevent;			/* peer_libevent.c */
 #if HAVE_LIBUV
 extern const struct peer peer_libuv;			/* peer_libuv.c */
 #endif
+#if HAVE_BPF
+extern const struct peer peer_bpf;			/* peer_bpf.c */
+#endif
 extern const struct peer peer_context;			/* peer_context.c */
 extern const struct peer peer_go;			/* peer_go.c */
 /* peer_worker.c, peer_interval.c */
@@ -101,7 +104,7 @@ static inline bool peer_can_arm_cancel(const struct peer *peer)
 /* The floor only looks: nobody changes its word. */
 static inline bool peer_can_notice(const struct peer *peer)
 {
-	return peer->over && peer->take && peer != &peer_floor;
+	return peer->over && peer->start && peer != &peer_floor;
 }
 
 static inline bool peer_can_stamp(const struct peer *peer)
@@ -205,8 +208,8 @@ uint64_t block_loop(void);
 /* meminfo.c: kB of the kernel's and of all programs' that timers can take */
 long memory_used(void);
 
-/* go_path.c: of program go-@name. Returns whether it is there. */
-bool go_path(const char *name, char path[]);
+/* beside_path.c: of file @name. Returns whether it is there. */
+bool beside_path(const char *name, char path[]);
 
 static inline uint32_t random32(uint64_t *state)
 {

@@ -147,7 +147,8 @@ static uint64_t spin(const struct peer *peer, void *self, uint64_t when,
 	while (!peer->over(self, 1))
 		;
 	now = deadline_now();
-	peer->take(self, ret_expired);
+	if (peer->take)
+		peer->take(self, ret_expired);
 	return now;
 }
 

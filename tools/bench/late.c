@@ -217,7 +217,8 @@ void lateness_measure(struct lateness *late, const struct peer *peer,
 		histogram_add(&late->noticed, figures.noticed);
 		if (late->worked < figures.worked)
 			late->worked = figures.worked;
-		peer->take(self, &expired);
+		if (peer->take)
+			peer->take(self, &expired);
 		if (peer->tells)
 			histogram_add(&late->expired, expired - when);
 	}

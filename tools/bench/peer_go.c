@@ -10,7 +10,7 @@ static FILE *run(const char *words)
 {
 	char path[PATH_MAX], command[PATH_MAX + 80];
 
-	if (!go_path("bench", path))
+	if (!beside_path("go-bench", path))
 		return NULL;
 	snprintf(command, sizeof(command), "exec '%s' %s", path, words);
 	return popen(command, "r");

@@ -125,7 +125,8 @@ static void watch(struct histogram *result, const struct peer *peer,
 		when &= ~15ull;
 		peer->start(self, &when, 1);
 		look(&lot, peer, self, when, stat);
-		peer->take(self, &expired);
+		if (peer->take)
+			peer->take(self, &expired);
 		lot.expired = expired - when;
 		histogram_add(result, *(uint64_t *)((char *)&lot + offset));
 	}

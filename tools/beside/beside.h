@@ -20,7 +20,7 @@ struct row {
 struct row row_of(uint64_t *late, unsigned int n, double cost);
 
 /*
- * Runs the Go program build/bin/go-@name, which prints @n rows of four numbers.
+ * Runs the Go program @name of build/bin, which prints @n rows of four numbers.
  * Returns whether it is there: it is not where no Go was when this was built.
  */
 bool go_rows(const char *name, struct row *rows, unsigned int n);

@@ -11,7 +11,7 @@ bool go_rows(const char *name, struct row *rows, unsigned int n)
 	struct row *row;
 	FILE *pipe;
 
-	if (!go_path(name, path))
+	if (!beside_path(name, path))
 		return false;
 	snprintf(command, sizeof(command), "exec '%s'", path);
 	pipe = popen(command, "r");

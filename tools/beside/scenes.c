@@ -140,7 +140,7 @@ int scenes(void)
 
 	printf("# Seen how late after a timeout of 5 ms: p50 and max of %u\n",
 	       ROUNDS);
-	there = go_rows("scenes", go, SCENES);
+	there = go_rows("go-scenes", go, SCENES);
 	for (i = 0; i < SCENES; i++) {
 		ours = measure(&all[i]);
 		ok = good(&all[i], &ours, there ? &go[i] : NULL);

@@ -177,7 +177,7 @@ int timers(void)
 	struct row go[2][WAYS], ours;
 	bool there, ok;
 
-	there = go_rows("timers", go[0], 2 * WAYS);
+	there = go_rows("go-timers", go[0], 2 * WAYS);
 	printf("# How late %u callbacks start:      p50   p99   max to set\n",
 	       TIMERS);
 	for (i = 0; i < 2; i++) {

@@ -26,6 +26,9 @@ static const struct peer *const peers[] = {
 	&peer_uring_batch,
 	&peer_uring_link,
 #endif
+#if HAVE_BPF
+	&peer_bpf,
+#endif
 	&peer_thread,
 	&peer_thread_fifo,
 #if HAVE_LIBEV

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Programs of tools/go lie beside this one, if the build found Go. */
+/* What else the build made, if it could, lies beside this program. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "bench.h"
 
 /* @path has PATH_MAX bytes. */
-bool go_path(const char *name, char path[])
+bool beside_path(const char *name, char path[])
 {
 	ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 32);
 	char *base;
@@ -16,6 +16,6 @@ bool go_path(const char *name, char path[])
 		return false;
 	path[size] = 0;
 	base = strrchr(path, '/') + 1;
-	snprintf(base, 32, "go-%s", name);
-	return !access(path, X_OK);
+	snprintf(base, 32, "%s", name);
+	return !access(path, F_OK);
 }
