@@ -68,6 +68,7 @@ struct peer {
 };
 
 extern const struct peer peer_floor;			/* peer_floor.c */
+extern const struct peer peer_floor_thread;
 extern const struct peer peer_deadline, peer_deadline_thread;
 extern const struct peer peer_calls;			/* peer_calls.c */
 extern const struct peer peer_timerfd, peer_aio;
@@ -200,6 +201,9 @@ static inline uint64_t spread_out(unsigned int i)
 {
 	return i * 7919 % CONCURRENT * APART;
 }
+
+/* peer_floor.c: no longer than it takes */
+void floor_sleep(uint64_t when);
 
 /* costs.c: so far from now; what a loop over them takes that does nothing */
 void block_ahead(uint64_t when[BLOCK]);

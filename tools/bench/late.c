@@ -202,7 +202,7 @@ void lateness_measure(struct lateness *late, const struct peer *peer,
 	struct figures figures;
 	enum outcome outcome;
 	uint32_t random = 1;	/* the same for all */
-	uint64_t when, expired;
+	uint64_t when, expired = 0;
 	unsigned int i;
 
 	memset(late, 0, sizeof(*late));

@@ -54,7 +54,7 @@ void parent_measure(struct histogram *result, unsigned int n,
 	unsigned int i;
 
 	for (i = 0; i < RUNS * percent / 100; i++)
-		histogram_add(result, once(n) * BLOCK / (n * EACH));
+		histogram_add(result, once(n) * BLOCK / n / EACH);
 }
 
 const struct scenario scenario_parent = {

@@ -3,7 +3,7 @@
  * The least that the machine allows, of what no deadline can do without: a swap
  * to arm, with a fence and a load after it, as somebody else may have to be told,
  * and a swap to cancel; one swap to move; one load to look; a sleep in the kernel
- * with nothing around it.
+ * with nothing around it; an interrupt, after which a thread goes on.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,9 +11,15 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __x86_64__
+#include <x86intrin.h>
+#endif
 #include "bench.h"
+
+#define ROUNDS 200u
 
 /* As far apart as two deadlines of which either may be somebody else's */
 struct line {
@@ -81,19 +87,88 @@ static bool floor_over(void *self, unsigned int n)
 	return over;
 }
 
-static unsigned int floor_take(void *self, uint64_t *unused)
+void floor_sleep(uint64_t when)
 {
-	struct line *line = self;
+	static uint32_t never;
 	struct timespec until = {
-		.tv_sec = line->word / S,
-		.tv_nsec = line->word % S,
+		.tv_sec = when / S,
+		.tv_nsec = when % S,
 	};
 
+	must(syscall(SYS_futex, &never, FUTEX_WAIT_BITSET_PRIVATE, 0, &until,
+		     NULL, FUTEX_BITSET_MATCH_ANY) == -1 && errno == ETIMEDOUT,
+	     "futex");
+}
+
+static unsigned int floor_take(void *self, uint64_t *unused)
+{
 	(void)unused;
-	must(syscall(SYS_futex, &line->rest, FUTEX_WAIT_BITSET_PRIVATE, 0,
-		     &until, NULL, FUTEX_BITSET_MATCH_ANY) == -1 &&
-	     errno == ETIMEDOUT, "futex");
+	floor_sleep(((struct line *)self)->word);
 	return 1;
+}
+
+static inline uint64_t ticks(void)
+{
+#ifdef __x86_64__
+	return __rdtsc();
+#else
+	return deadline_now();
+#endif
+}
+
+/* Look at nothing but ticks, until after @when more of them are gone at once. */
+static uint64_t interrupted(uint64_t when, uint64_t more)
+{
+	uint64_t before, now;
+
+	do {
+		now = ticks();
+		do {
+			before = now;
+			now = ticks();
+		} while (now < before + more);
+		now = deadline_now();
+	} while (now < when);
+	return now;
+}
+
+/* Far longer than a turn of it, and shorter than an interrupt */
+static uint64_t many_ticks(void)
+{
+	uint64_t least = UINT64_MAX, before, now = ticks();
+	unsigned int i;
+
+	for (i = 0; i < 1000; i++) {
+		before = now;
+		now = ticks();
+		if (least > now - before)
+			least = now - before;
+	}
+	return 16 * least;
+}
+
+/* The kernel's least interrupt: of a timerfd that nobody waits for */
+static bool floor_measure(struct histogram *result,
+			  const struct scenario *unused, unsigned int n,
+			  unsigned int percent)
+{
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	uint64_t when, more = many_ticks();
+	struct itimerspec spec = { };
+	unsigned int i;
+
+	(void)unused;
+	(void)n;
+	for (i = 0; i < ROUNDS * percent / 100; i++) {
+		when = deadline_in(MS) & ~15ull;
+		spec.it_value.tv_sec = when / S;
+		spec.it_value.tv_nsec = when % S;
+		must(!timerfd_settime(fd, TFD_TIMER_ABSTIME, &spec, NULL),
+		     "timerfd_settime");
+		histogram_add(result, interrupted(when, more) - when);
+	}
+	close(fd);
+	return true;
 }
 
 const struct peer peer_floor = {
@@ -107,4 +182,6 @@ const struct peer peer_floor = {
 	.update		= floor_update,
 	.over		= floor_over,
 	.take		= floor_take,
+	.measure	= floor_measure,
+	.measures	= " noticed ",
 };

@@ -13,6 +13,7 @@
 
 static const struct peer *const peers[] = {
 	&peer_floor,
+	&peer_floor_thread,
 	&peer_deadline,
 	&peer_calls,
 	&peer_deadline_thread,
