@@ -176,6 +176,9 @@ extern const struct scenario scenario_threads, scenario_memory;
 /* quota.c */
 extern const struct scenario scenario_quota_expired, scenario_quota_seen;
 extern const struct scenario scenario_quota_throttled, scenario_quota_rest;
+/* Puts the process into a cgroup with the quota; returns its cpu.stat. */
+int quota_enter(void);
+void quota_leave(int stat);
 /* contexts.c */
 extern const struct scenario scenario_context, scenario_nested, scenario_tree;
 /* parent.c */

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "bench.h"
 
 /* Starts it with these words; NULL if it is not there. */
@@ -30,21 +31,26 @@ static bool go_measure(struct histogram *result,
 		       const struct scenario *scenario, unsigned int n,
 		       unsigned int percent)
 {
+	bool quota = !strncmp(scenario->name, "quota-", 6);
 	uint64_t value;
 	char words[80];
 	FILE *pipe;
+	int stat = -1;
 
+	if (quota)
+		stat = quota_enter();
 	snprintf(words, sizeof(words), "%s %u %u", scenario->name, n, percent);
 	pipe = run(words);
-	if (!pipe)
-		return false;
-	while (fscanf(pipe, "%lu", &value) == 1)
+	while (pipe && fscanf(pipe, "%lu", &value) == 1)
 		histogram_add(result, value);
-	must(!pclose(pipe), "go-bench");
-	return true;
+	must(!pipe || !pclose(pipe), "go-bench");
+	if (quota)
+		quota_leave(stat);
+	return pipe;
 }
 
-static const char measures[] =
+#define QUOTA " quota-seen quota-throttled quota-rest "
+static const char measures[] = QUOTA
 " arm-cancel later earlier over wake concurrent context nested tree parent ";
 
 const struct peer peer_go = {

@@ -45,8 +45,7 @@ static bool put(const char *path, const char *text)
 	return ok;
 }
 
-/* Returns its cpu.stat. */
-static int enter(void)
+int quota_enter(void)
 {
 	if (!put(ROOT "/cgroup.subtree_control", "+cpu") ||
 	    (mkdir(GROUP, 0755) && errno != EEXIST) ||
@@ -56,7 +55,7 @@ static int enter(void)
 	return open(GROUP "/cpu.stat", O_RDONLY | O_CLOEXEC);
 }
 
-static void leave(int stat)
+void quota_leave(int stat)
 {
 	close(stat);
 	must(put(ROOT "/cgroup.procs", "0") && !rmdir(GROUP),
@@ -116,7 +115,7 @@ static void watch(struct histogram *result, const struct peer *peer,
 	void *self;
 	int stat;
 
-	stat = enter();
+	stat = quota_enter();
 	first = throttled(stat);
 	self = peer_open(peer, n);
 	for (i = 0; i < ROUNDS * percent / 100; i++) {
@@ -132,7 +131,7 @@ static void watch(struct histogram *result, const struct peer *peer,
 	}
 	peer->close(self);
 	must(throttled(stat) > first, "being throttled");
-	leave(stat);
+	quota_leave(stat);
 }
 
 static void run_expired(struct histogram *result, const struct peer *peer,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # After record.awk, with deadline-bench's legend and bench.json: a table for each
-# scenario and machine. One number: p50, p99, max and how many times ours that is;
-# several: the p50 of each. Then all peers in one.
+# scenario and machine. One number: p50, p99, max and how many times ours and the
+# floor that is; several: the p50 of each. Then all peers in one.
 
 /^# / && NF > 1 { says[$2] = $0; sub(/^# [^ ]+ +/, "", says[$2]); next }
 
@@ -34,12 +34,18 @@ function short(x) {
 		sprintf(x < 100 ? "%.1f" : "%.0f", x)
 }
 
-function show(table,   i, j, name, ours, p) {
+function times(table, p, n, whose) {
+	return value[table, whose, n] ? \
+		sprintf("%.2f", value[table, p, n] / value[table, whose, n]) : "-"
+}
+
+function show(table,   i, j, name, p) {
 	split(table, name, " ")
 	printf "\n%s: %s (%s, %s)\n", name[1], says[name[1]], units[table], name[2]
 	printf "%-16s", ""
 	if (columns[table] == 1)
-		printf "%10s %10s %10s %10s\n", "p50", "p99", "max", "of ours"
+		printf "%10s %10s %10s %10s %10s\n", "p50", "p99", "max", "of ours",
+			"of floor"
 	else
 		for (j = 1; j <= columns[table]; j++)
 			printf "%10u%s", column[table, j],
@@ -51,10 +57,10 @@ function show(table,   i, j, name, ours, p) {
 			printf "%10s ", (table, p, column[table, j]) in value ? \
 				short(value[table, p, column[table, j]]) : "-"
 		n = column[table, 1]
-		ours = value[table, "deadline", n]
 		if (columns[table] == 1)
-			printf "%s %9s", rest[table, p, n],
-				ours ? sprintf("%.2f", value[table, p, n] / ours) : "-"
+			printf "%s %9s %10s", rest[table, p, n],
+				times(table, p, n, "deadline"),
+				times(table, p, n, "floor")
 		print ""
 	}
 }

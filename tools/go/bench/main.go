@@ -2,7 +2,7 @@
 
 // Go's timers and contexts in scenarios of deadline-bench, whose peer "go" this
 // is: bench SCENARIO NUMBER PERCENT prints what each block of 256 operations took,
-// in ns, or for wake and concurrent how late each was; "bench version" the version
+// in ns, or for wake, concurrent and quota how late each was; "bench version" the version
 // of Go.
 package main
 
@@ -153,16 +153,19 @@ func main() {
 		return
 	}
 	run := map[string]func(n, percent int){
-		"arm-cancel": armCancel,
-		"later":      later,
-		"earlier":    earlier,
-		"over":       over,
-		"wake":       wake,
-		"concurrent": concurrent,
-		"context":    alone,
-		"nested":     nested,
-		"tree":       tree,
-		"parent":     parent,
+		"arm-cancel":      armCancel,
+		"later":           later,
+		"earlier":         earlier,
+		"over":            over,
+		"wake":            wake,
+		"concurrent":      concurrent,
+		"context":         alone,
+		"nested":          nested,
+		"tree":            tree,
+		"parent":          parent,
+		"quota-seen":      quotaSeen,
+		"quota-throttled": quotaThrottled,
+		"quota-rest":      quotaRest,
 	}
 	if len(os.Args) != 4 || run[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "bench: wants a scenario, a number and percent")
