@@ -18,7 +18,7 @@
 #define ROOT	"/sys/fs/cgroup"
 #define GROUP	ROOT "/deadline-bench"
 #define PERIOD	(100 * MS)
-#define ROUNDS	32u
+#define ROUNDS	20u
 /* Longer than an interrupt and less than any throttling */
 #define AWAY	(50 * US)
 
@@ -105,23 +105,40 @@ static void look(struct lot *lot, const struct peer *peer, void *self,
 	lot->rest = lot->seen - lot->throttled;
 }
 
+/* Use the quota up: returns when the next period has begun. */
+static void next_period(int stat)
+{
+	uint64_t before = throttled(stat), end = deadline_in(10 * PERIOD);
+
+	while (throttled(stat) == before)
+		must(deadline_now() < end, "being throttled");
+}
+
+/*
+ * So long into a period: just before a twentieth of it ends. The task runs during
+ * the first four, and for what is left until the tick that throttles it.
+ */
+static uint64_t into_period(unsigned int i)
+{
+	return PERIOD / ROUNDS * (i * 7 % ROUNDS + 1) - 100 * US;
+}
+
 /* Of each lot, the value that lies at this offset */
 static void watch(struct histogram *result, const struct peer *peer,
 		  unsigned int n, unsigned int percent, size_t offset)
 {
-	uint64_t when, expired = 0, random = 1, first;
+	uint64_t when, expired = 0;
 	unsigned int i;
 	struct lot lot;
 	void *self;
 	int stat;
 
 	stat = quota_enter();
-	first = throttled(stat);
 	self = peer_open(peer, n);
 	for (i = 0; i < ROUNDS * percent / 100; i++) {
+		next_period(stat);
 		lot = (struct lot){ };
-		when = deadline_in(MS + (PERIOD * random32(&random) >> 32));
-		when &= ~15ull;
+		when = deadline_in(into_period(i)) & ~15ull;
 		peer->start(self, &when, 1);
 		look(&lot, peer, self, when, stat);
 		if (peer->take)
@@ -130,7 +147,6 @@ static void watch(struct histogram *result, const struct peer *peer,
 		histogram_add(result, *(uint64_t *)((char *)&lot + offset));
 	}
 	peer->close(self);
-	must(throttled(stat) > first, "being throttled");
 	quota_leave(stat);
 }
 

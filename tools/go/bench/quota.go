@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand"
 	"os"
 	"strconv"
 	"strings"
@@ -13,7 +12,7 @@ import (
 )
 
 const (
-	quotaRounds = 32
+	quotaRounds = 20
 	period      = 100 * time.Millisecond
 	away        = 50 * time.Microsecond
 )
@@ -64,9 +63,11 @@ func quota(percent int, value func(seen, was time.Duration) time.Duration) {
 	if err != nil {
 		panic(err)
 	}
-	random := rand.New(rand.NewSource(1))
 	for i := 0; i < quotaRounds*percent/100; i++ {
-		after := time.Millisecond + time.Duration(random.Int63n(int64(period)))
+		before := throttled(stat)
+		for throttled(stat) == before {
+		}
+		after := period/quotaRounds*time.Duration(i*7%quotaRounds+1) - 100*time.Microsecond
 		fmt.Println(value(look(stat, after)).Nanoseconds())
 	}
 }
