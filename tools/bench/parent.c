@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include "bench.h"
 
-#define EACH	100000u
+#define EACH	20000u
 #define RUNS	8u
 #define MOST	8u
 

@@ -2,7 +2,7 @@
 #
 # After record.awk, with deadline-bench's legend and bench.json: a table for each
 # scenario and machine. One number: p50, p99, max and how many times ours and the
-# floor that is; several: the p50 of each. Then all peers in one.
+# floor that is; several: the p50 of each. Then all peers in two.
 
 /^# / && NF > 1 { says[$2] = $0; sub(/^# [^ ]+ +/, "", says[$2]); next }
 
@@ -35,7 +35,7 @@ function short(x) {
 }
 
 function times(table, p, n, whose) {
-	return value[table, whose, n] ? \
+	return (table, whose, n) in value && value[table, whose, n] ? \
 		sprintf("%.2f", value[table, p, n] / value[table, whose, n]) : "-"
 }
 
@@ -65,17 +65,20 @@ function show(table,   i, j, name, p) {
 	}
 }
 
+function cell(scenario, p, n) {
+	return (scenario " icount", p, n) in value ? \
+		short(value[scenario " icount", p, n]) : "-"
+}
+
 # All peers by what matters most, under icount; none that has nothing of it
-function summary(   i, j, p, of, wide, line, lines) {
+function costs(   i, j, p, of, wide, line, lines) {
 	wide = split("arm-cancel 1,arm-cancel 10000,later 10000,earlier 10000," \
 		     "over 1,burst 4096,wake 1,noticed 1", of, ",")
 	for (i = 1; i <= peers; i++) {
 		line = ""
 		for (j = 1; j <= wide; j++) {
 			split(of[j], p, " ")
-			p[1] = p[1] " icount"
-			line = line sprintf(" %7s", (p[1], peer_at[i], p[2]) in value ? \
-				short(value[p[1], peer_at[i], p[2]]) : "-")
+			line = line sprintf(" %7s", cell(p[1], peer_at[i], p[2]))
 		}
 		if (line ~ /[0-9]/)
 			lines = lines sprintf("%-16s%s\n", peer_at[i], line)
@@ -87,10 +90,33 @@ function summary(   i, j, p, of, wide, line, lines) {
 		"later", "earlier", "over?", "burst", "wake", "noticed", lines
 }
 
+# And by how late they are where much is going on, or the task may not run
+function lateness(   i, p, lines) {
+	for (i = 1; i <= peers; i++) {
+		p = peer_at[i]
+		if (!(("concurrent icount", p, 10000) in rest))
+			rest["concurrent icount", p, 10000] = "-          -"
+		if (cell("concurrent", p, 10000) cell("quota-seen", p, 1) == "--")
+			continue
+		lines = lines sprintf("%-16s %7s %21s %7s %8s %10s %8s\n", p, \
+			cell("concurrent", p, 10000), \
+			rest["concurrent icount", p, 10000], \
+			cell("quota-expired", p, 1), cell("quota-seen", p, 1), \
+			cell("quota-throttled", p, 1), cell("quota-rest", p, 1))
+	}
+	if (!lines)
+		return
+	printf "\n%-30s%s%38s\n", "Late by:", "one of 10k", \
+		"beside a CPU quota of 20 %"
+	printf "%-16s %7s %10s %10s %7s %8s %10s %8s\n%s", "", "p50", "p99", \
+		"max", "due", "seen", "throttled", "rest", lines
+}
+
 END {
 	for (i = 1; i <= count; i++)
 		show(tables[i])
-	summary()
+	costs()
+	lateness()
 	print ""
 	for (where in kernel)
 		printf "%-16s Linux %s\n", where, kernel[where]

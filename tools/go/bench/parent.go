@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	each = 100000
+	each = 20000
 	runs = 8
 )
 
