@@ -57,8 +57,10 @@ static void run_burst(struct histogram *result, const struct peer *peer,
 
 	for (round = 0; round <= rounds; round++) {
 		at = arm_all(peer, self, n, at_once);
-		for (left = n; left; left -= peer->take(self, &expired))
-			;
+		left = n;
+		do {
+			left -= peer->take(self, &expired);
+		} while (left);
 		if (round)
 			histogram_add(result, since(at) / n);
 	}
@@ -181,7 +183,7 @@ static void run_stamp(struct histogram *result, const struct peer *peer,
 		      unsigned int n, unsigned int percent)
 {
 	void *self = peer_open(peer, n);
-	uint64_t when, expired;
+	uint64_t when, expired = 0;
 	unsigned int i;
 
 	for (i = 0; i < ROUNDS * percent / 100; i++) {
