@@ -33,14 +33,14 @@ static void sleep_until(uint64_t when)
 
 /*
  * How many wake-ups may @n slots cost in vain? Where time is exact each comes to as
- * many of them as is told, elsewhere to 15 at least, and one in a hundred may find
- * some daemon running.
+ * many of them as is told, elsewhere to 15 at least, and one in ten may find some
+ * other program running: on a slow emulator a daemon has the CPU for long.
  */
 static uint64_t useless(uint32_t n, uint32_t exact)
 {
 	if (getenv("DEADLINE_ICOUNT"))
 		return n / exact + 4;
-	return n / 15 + n / 100 + 1;
+	return n / 15 + n / 10 + 1;
 }
 
 /* The first ones are just forgotten; in the midst of others that costs more, */
