@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/uio.h>
+#include <linux/wait.h>
 #include "ring.h"
 
 /* Entries in the ring */
@@ -47,6 +48,25 @@ static void dln_put_back(struct dln_queue *q, u32 index)
 	dln_wake(q);
 }
 
+/* Copy out the slot's expiry, whose word this is. Returns bytes copied. */
+static size_t dln_copy(const struct deadline_slot *slot, u32 index, u64 word,
+		       struct iov_iter *to)
+{
+	struct deadline_expiry expiry = {
+		.user_data = READ_ONCE(slot->user_data),
+		.deadline = word & ~DEADLINE_WORD_STATE,
+		.expired_at = READ_ONCE(slot->expired_at),
+		.slot = index,
+		.overruns = READ_ONCE(slot->overruns),
+	};
+
+	/* Rounded down as the word was up: never later than that. */
+	if (READ_ONCE(slot->flags) & DEADLINE_SLOT_PERIODIC)
+		expiry.deadline = (expiry.deadline - READ_ONCE(slot->period)) &
+				  ~DEADLINE_WORD_STATE;
+	return copy_to_iter(&expiry, sizeof(expiry), to);
+}
+
 /*
  * Deliver the slot's expiry if it has one that nobody owns yet: copy it out
  * first, then own it, so that a fault loses nothing. Returns -EFAULT or 0.
@@ -54,7 +74,6 @@ static void dln_put_back(struct dln_queue *q, u32 index)
 static int dln_deliver(struct dln_queue *q, u32 index, struct iov_iter *to)
 {
 	struct deadline_slot *slot;
-	struct deadline_expiry expiry = {};
 	int tries = DLN_TRIES;
 	size_t copied;
 	u64 word;
@@ -69,23 +88,13 @@ static int dln_deliver(struct dln_queue *q, u32 index, struct iov_iter *to)
 		if ((word & (DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN)) !=
 		    DEADLINE_WORD_EXPIRED)
 			return 0;
-		expiry.user_data = READ_ONCE(slot->user_data);
-		expiry.deadline = word & ~DEADLINE_WORD_STATE;
-		/* Rounded down as the word was up: never later than that. */
-		if (READ_ONCE(slot->flags) & DEADLINE_SLOT_PERIODIC)
-			expiry.deadline = (expiry.deadline -
-					   READ_ONCE(slot->period)) &
-					  ~DEADLINE_WORD_STATE;
-		expiry.expired_at = READ_ONCE(slot->expired_at);
-		expiry.slot = index;
-		expiry.overruns = READ_ONCE(slot->overruns);
-		copied = copy_to_iter(&expiry, sizeof(expiry), to);
-		if (copied == sizeof(expiry) &&
+		copied = dln_copy(slot, index, word, to);
+		if (copied == sizeof(struct deadline_expiry) &&
 		    cmpxchg(&slot->word, word,
 			    word | DEADLINE_WORD_TAKEN) == word)
 			return 0;
 		iov_iter_revert(to, copied);
-		if (copied != sizeof(expiry)) {
+		if (copied != sizeof(struct deadline_expiry)) {
 			dln_put_back(q, index);
 			return -EFAULT;
 		}
@@ -113,25 +122,46 @@ static bool dln_tell_clock_set(struct dln_queue *q)
 	return told != sets && cmpxchg(&q->sets_told, told, sets) == told;
 }
 
-/* Returns bytes delivered, 0 if nothing has expired, -EFAULT or -EINTR. */
+/*
+ * There is room for one. Returns bytes delivered, 0 if nothing has expired,
+ * -EFAULT or -EINTR.
+ */
 static ssize_t dln_consume(struct dln_queue *q, struct iov_iter *to)
 {
 	size_t room = iov_iter_count(to);
 	int ret = 0;
 	u32 index;
 
-	/* A program that plays with head must be killable, and not in the way */
-	while (!ret && iov_iter_count(to) >= sizeof(struct deadline_expiry)) {
-		if (fatal_signal_pending(current))
-			ret = -EINTR;
-		else if (dln_take(q, &index))
-			ret = dln_deliver(q, index, to);
-		else
+	while (dln_take(q, &index)) {
+		ret = dln_deliver(q, index, to);
+		if (ret || iov_iter_count(to) < sizeof(struct deadline_expiry))
 			break;
+		/* Who plays with head must be killable, and not in the way. */
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
 		cond_resched();
 	}
 	room -= iov_iter_count(to);
 	return room ? room : ret;
+}
+
+/*
+ * Sleep until there may be something to tell, or return -ERESTARTSYS. After
+ * waking nothing is looked at, the caller does that anyway; and who woke us took
+ * us out of the wait queue, so its lock is not taken again.
+ */
+static int dln_sleep(struct dln_queue *q)
+{
+	DEFINE_WAIT(wait);
+	/* [sleep] is in it, see dln_wake(). */
+	int ret = prepare_to_wait_event(&q->wait, &wait, TASK_INTERRUPTIBLE);
+
+	if (!ret && !dln_waiting(q) && !dln_clock_news(q))
+		schedule();
+	finish_wait(&q->wait, &wait);
+	return ret;
 }
 
 ssize_t dln_read_iter(struct kiocb *iocb, struct iov_iter *to)
@@ -152,8 +182,7 @@ ssize_t dln_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		if ((iocb->ki_filp->f_flags & O_NONBLOCK) ||
 		    (iocb->ki_flags & IOCB_NOWAIT))
 			return -EAGAIN;
-		ret = wait_event_interruptible(q->wait, dln_waiting(q) ||
-					       dln_clock_news(q));
+		ret = dln_sleep(q);
 		if (ret)
 			return ret;
 	}

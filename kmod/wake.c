@@ -13,21 +13,31 @@
 #include "dln.h"
 #include "trace.h"
 
-static void dln_wake_sleepers(struct dln_queue *q, __poll_t events)
+static void dln_wake_eventfd(struct dln_queue *q)
 {
 	struct eventfd_ctx *eventfd;
 
-	/* [wake] is the smp_mb() in wq_has_sleeper(). */
-	if (wq_has_sleeper(&q->wait))
-		wake_up_poll(&q->wait, events);
-
-	if (!rcu_access_pointer(q->eventfd))
-		return;
 	rcu_read_lock();
 	eventfd = rcu_dereference(q->eventfd);
 	if (eventfd)
 		eventfd_signal(eventfd);
 	rcu_read_unlock();
+}
+
+static __always_inline void dln_wake_sleepers(struct dln_queue *q,
+					      __poll_t events)
+{
+	unsigned long flags;
+
+	/* [wake] is the smp_mb() in wq_has_sleeper(). */
+	if (wq_has_sleeper(&q->wait)) {
+		/* Shorter than wake_up_poll(), which may pause among many. */
+		spin_lock_irqsave(&q->wait.lock, flags);
+		wake_up_locked_poll(&q->wait, events);
+		spin_unlock_irqrestore(&q->wait.lock, flags);
+	}
+	if (rcu_access_pointer(q->eventfd))
+		dln_wake_eventfd(q);
 }
 
 /* The core walks through a whole process group: not in an interrupt. */
@@ -57,11 +67,9 @@ static void dln_signal(struct dln_queue *q)
 
 static void dln_wake_now(struct dln_queue *q)
 {
-	bool signal = READ_ONCE(q->signal);
-
-	trace_dln_wake(q, signal);
+	trace_dln_wake(q, READ_ONCE(q->signal));
 	dln_wake_sleepers(q, EPOLLIN | EPOLLRDNORM);
-	if (unlikely(signal))
+	if (unlikely(READ_ONCE(q->signal)))
 		dln_signal(q);
 }
 
@@ -128,7 +136,7 @@ __poll_t dln_poll(struct file *file, struct poll_table_struct *table)
 	poll_wait(file, &q->wait, table);
 	if (!dln_ready(q))
 		return EPOLLERR;
-	/* [sleep]; read(2) has its own in wait_event_interruptible(). */
+	/* [sleep]; read(2) has its own in prepare_to_wait_event(). */
 	smp_mb();
 	if (dln_waiting(q))
 		events |= EPOLLIN | EPOLLRDNORM;

@@ -2,8 +2,9 @@
 /*
  * The wake-up (kmod/wake.c, and the doorbell of lib/thread.c, which has the same
  * form): who posts stores the tail, then looks whether somebody sleeps; who is to
- * sleep says so, then looks at the tail. A store stays in its CPU's buffer until
- * that is emptied, which a full barrier waits for.
+ * sleep says so, then looks at the tail. Who wakes it takes it out of the wait
+ * queue. A store stays in its CPU's buffer until that is emptied, which a full
+ * barrier waits for.
  *
  * Law: no sleeper misses an entry.
  *
@@ -44,7 +45,11 @@ proctype Poster()
 		(!tail_buffered);
 #endif
 		if
-		:: waiting -> woken = 1
+		:: waiting ->
+			if
+			:: atomic { waiting -> waiting = 0; woken = 1 }
+			:: else -> skip
+			fi
 		:: else -> skip
 		fi
 	}
@@ -77,9 +82,11 @@ proctype Sleeper()
 			:: timeout -> assert(tail == head)
 			fi
 		fi;
-		/* Out of the queue again, under its lock: a full barrier. */
-		(!waiting_buffered);
-		waiting = 0;
+		/* If still in the queue: out of it, under its lock, a barrier. */
+		if
+		:: waiting || waiting_buffered -> (!waiting_buffered); waiting = 0
+		:: else -> skip
+		fi;
 		head = tail
 	od
 }
