@@ -227,6 +227,19 @@ TEST_F(queue, several_readers)
 	}
 }
 
+/* Due on the reader's way to sleep, wherever it is: it does not sleep on. */
+TEST_F_TIMEOUT(queue, due_before_asleep, 60)
+{
+	unsigned long round, n = rounds(20000);
+	struct deadline_expiry expiry;
+
+	for (round = 0; round < n; round++) {
+		ASSERT_EQ(0, slot_arm(&self->q, 0,
+				      due(clock_ns() + round % 400 * 100)));
+		ASSERT_EQ(1, read_one(&self->q, &expiry));
+	}
+}
+
 static void *faulty_thread(void *arg)
 {
 	const struct queue *q = arg;
