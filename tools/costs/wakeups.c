@@ -129,7 +129,7 @@ void costs_wakeups(void)
 	ours = blocked_read(queue, slot);
 	figure("blocked read of a timerfd, median", timerfd, 0,
 	       "instructions");
-	figure("blocked read of the queue, median", ours, 1.15 * timerfd,
+	figure("blocked read of the queue, median", ours, 1.08 * timerfd,
 	       "instructions");
 	timerfd = periodic_timerfd();
 	ours = periodic_read(queue, slot);
