@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 #
-# After record.awk, with two runs' records: are their medians the same?
+# After record.awk, with two runs' records: are the medians of these costs the same?
+# Within half a percent, as a wake-up ends in one bucket of the histogram or the next.
+# Not Go's, which has threads of its own at work.  Lateness hangs on the phase in which
+# the machine is, as the clock of a real one.
 
-/^{/ && FNR == NR { first[scenario " " peer " " n] = p50; next }
-/^{/ {
+!/^{/ || peer == "go" || !index(costs, " " scenario " ") { next }
+FNR == NR { first[scenario " " peer " " n] = p50; next }
+{
 	before = first[scenario " " peer " " n]
-	if (before != p50) {
+	if (before < p50 * 0.995 || before > p50 * 1.005) {
 		printf "not the same: %s %s %u: %s, then %s\n", scenario, peer,
 			n, before, p50 > "/dev/stderr"
 		differ = 1
