@@ -189,9 +189,10 @@ TEST_F(context, the_earlier_deadline_holds)
 	EXPECT_EQ(when, deadline_when(never));
 	EXPECT_EQ(0, deadline_wait(early, DEADLINE_NEVER));
 	EXPECT_EQ(2, deadline_cause(early));
-	/* By bare loads: each has the deadline in its own word. */
+	/* By bare loads: each has the deadline in its own word, looked at in no order. */
 	WAIT_FOR(word_over(late));
 	WAIT_FOR(word_over(never));
+	WAIT_FOR(word_over(parent));
 	EXPECT_EQ(-ETIME, deadline_err(late));
 	EXPECT_EQ(-ETIME, deadline_err(never));
 	EXPECT_EQ(CAUSE, deadline_cause(late));
