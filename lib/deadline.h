@@ -356,8 +356,9 @@ bool deadline_queue_pending(const deadline_queue *queue);
  * ends which contexts it never released.
  *
  * In a hot loop, ask the word: deadline_over(word). It is true on time for the
- * deadlines of all ancestors too. A cancel of an ancestor reaches it before that
- * call returns.
+ * deadlines of all ancestors too, each for itself: one that has its deadline of its
+ * parent may be over an instant before that is. A cancel of an ancestor reaches it
+ * before that call returns.
  */
 
 /** deadline_background() - the root: never over, never released */
