@@ -357,8 +357,9 @@ TEST_F_TIMEOUT(hostile, scribbled_over, 3600)
 	if (!exact)
 		return;
 	share = 100 - 100 * h->pieces * self->calm / h->computed;
-	TH_LOG("hostile: its interrupts took %lu percent of the CPU", share);
-	EXPECT_GE((unsigned long)parameter("user_share"), share);
+	TH_LOG("hostile: interrupts took %lu percent of the CPU", share);
+	/* Others' among them, of dying children too: 15 to 22; 45 without a limit. */
+	EXPECT_GE((unsigned long)parameter("user_share") * 3 / 2, share);
 }
 
 TEST_HARNESS_MAIN
