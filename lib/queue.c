@@ -142,7 +142,8 @@ uint64_t deadline_queue_features_(const deadline_queue *queue)
 /* Own the slot's expiry, if it has one that nobody owns yet. */
 static bool claim(struct deadline_slot *slot, struct deadline_record *record)
 {
-	__u64 word = __atomic_load_n(&slot->word, __ATOMIC_ACQUIRE);
+	/* [take]: the swap of head and this load are sequentially consistent */
+	__u64 word = __atomic_load_n(&slot->word, __ATOMIC_SEQ_CST);
 
 	do {
 		if ((word & (DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN)) !=
@@ -172,8 +173,8 @@ static bool claim(struct deadline_slot *slot, struct deadline_record *record)
 
 /*
  * Take up to @n hints. The entries are read before the swap, while they cannot
- * be overwritten; the slots are looked at after it, which is a full barrier
- * ([take], pairs with [post]: kmod/ring.c has the diagram).
+ * be overwritten; the slots are looked at after it ([take], pairs with [post]:
+ * kmod/ring.h has the diagram).
  */
 static unsigned int take(struct deadline_queue *queue, uint32_t *hints,
 			 unsigned int n)
