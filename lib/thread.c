@@ -280,9 +280,11 @@ static int thread_ring(struct deadline_queue *queue, const uint32_t *slots,
 	return n;
 }
 
+/* Either this finds the entry, or the server that stored it finds it watched. */
 static void thread_watch(struct deadline_queue *queue)
 {
-	__atomic_store_n(&queue->server->watched, true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&queue->server->watched, true, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (deadline_queue_pending(queue))
 		raise_fd(queue->server);
 }
