@@ -399,7 +399,10 @@ TEST_F(memory, too_much)
 	EXPECT_EQ(0, module_uses());
 }
 
-/* All of user 1000's slots, due now and then; and more memory than there is */
+/* In memory more than the cgroup may keep when all is over */
+#define VICTIM_SLOTS (SLOTS / 4)
+
+/* All of user 1000's slots, some due now and then; and more memory than there is */
 static int use_up_memory(void *arg)
 {
 	uint64_t seed = 1;
@@ -410,7 +413,7 @@ static int use_up_memory(void *arg)
 	(void)arg;
 	if (write_text(OURS "/cgroup.procs", "0"))
 		return 1;
-	if (exempt(false) || open_as(1000, &q, LIMIT))
+	if (exempt(false) || open_as(1000, &q, VICTIM_SLOTS))
 		return 2;
 	for (i = 0; i < LIMIT; i++)
 		if (slot_arm(&q, i, clock_ns() + next_random(&seed) % SECOND))
@@ -431,7 +434,7 @@ TEST_F(memory, oom_kill)
 	struct queue q;
 	int status;
 
-	ASSERT_EQ(0, set_parameter("user_slots", LIMIT));
+	ASSERT_EQ(0, set_parameter("user_slots", VICTIM_SLOTS));
 	ASSERT_EQ(0, write_text(OURS "/memory.max", "16M"));
 	ASSERT_EQ(0, queue_open(&q, 64, O_CLOEXEC));
 	ASSERT_EQ(0, slot_arm(&q, 0, clock_ns() + 5 * MS));
@@ -445,8 +448,8 @@ TEST_F(memory, oom_kill)
 	EXPECT_EQ(0, module_uses());
 	/* All of his slots are there again, and the cgroup's memory. */
 	ASSERT_EQ(0, exempt(false));
-	EXPECT_EQ(-ENOSPC, try_as(1000, LIMIT + 1));
-	EXPECT_EQ(0, try_as(1000, LIMIT));
+	EXPECT_EQ(-ENOSPC, try_as(1000, VICTIM_SLOTS + 1));
+	EXPECT_EQ(0, try_as(1000, VICTIM_SLOTS));
 	EXPECT_GT(before + 1024 * 1024, memory_used());
 	EXPECT_EQ(0, set_parameter("user_slots", user_slots));
 }
