@@ -8,8 +8,9 @@
 # being 1 or 0, for each line that has code.
 #
 # An instruction ran with the call before it, with no jump away in between; what
-# a function begins with, before its first call, with that.  An instruction is of
-# its own line and of those that it was inlined to.
+# a function begins with, before its first call, with that.  Where the call is a
+# function's last, and so a jump, it tells nothing: it returns to another function.
+# An instruction is of its own line and of those that it was inlined to.
 
 FILENAME == ARGV[1] {
 	if ($2 == "ran")
@@ -67,7 +68,7 @@ function finish()
 	next
 }
 /R_X86_64_PLT32\t__sanitizer_cov_trace_pc/ {
-	traces = 1
+	traces = !away
 	next
 }
 /^inlined by / || /^ *\/.*:[0-9]+/ {
