@@ -87,6 +87,21 @@ static inline void io_uring_cmd_mark_cancelable(struct io_uring_cmd *cmd,
 }
 #endif
 
+#ifndef IORING_URING_CMD_MULTISHOT
+#define IORING_URING_CMD_MULTISHOT	0
+
+struct io_br_sel {
+	s32 val;
+};
+
+static inline bool io_uring_mshot_cmd_post_cqe(struct io_uring_cmd *cmd,
+					       struct io_br_sel *sel,
+					       unsigned int issue_flags)
+{
+	return true;
+}
+#endif
+
 /* DLN_DEFINE_URING_WORK(f) {...}: task work, with @cmd and @issue_flags */
 #ifdef IO_URING_CMD_TASK_WORK_ISSUE_FLAGS
 #define dln_uring_payload(command, type) io_uring_sqe_cmd((command)->sqe, type)

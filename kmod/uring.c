@@ -18,11 +18,12 @@
 /* Of a queue: the interrupt that wakes them goes through them all. */
 #define DLN_WAITS	64
 
-/* In struct io_uring_cmd there is room for this. */
+/* In struct io_uring_cmd there is room for this; under q->wait.lock. */
 struct dln_wait {
-	struct list_head node;	/* in q->uring; q->wait.lock */
+	struct list_head node;	/* in q->uring */
 	u64 key;
 	int error;
+	bool working;		/* task work is on its way */
 };
 
 static struct io_uring_cmd *dln_wait_cmd(struct dln_wait *wait)
@@ -30,24 +31,74 @@ static struct io_uring_cmd *dln_wait_cmd(struct dln_wait *wait)
 	return container_of((void *)wait, struct io_uring_cmd, pdu);
 }
 
-/* How many entries there are by now: a hint, like each of them */
-DLN_DEFINE_URING_WORK(dln_wait_done)
+static void __dln_wait_leave(struct dln_queue *q, struct dln_wait *wait)
 {
-	struct dln_wait *wait = io_uring_cmd_to_pdu(cmd, struct dln_wait);
-	int ret = wait->error;
-
-	if (!ret)
-		ret = dln_waiting(cmd->file->private_data);
-	io_uring_cmd_done(cmd, ret, issue_flags);
+	list_del_init(&wait->node);
+	if (!--q->uring_count)
+		list_del_init(&q->uring_entry.entry);
 }
 
+/*
+ * Complete a multishot wait once more, unless that is its end. Whoever posts from
+ * now on sends more task work, also if there is no room for this completion: then
+ * it is the next that ends it.
+ */
+static bool dln_wait_again(struct dln_queue *q, struct io_uring_cmd *cmd,
+			   unsigned int issue_flags)
+{
+	struct dln_wait *wait = io_uring_cmd_to_pdu(cmd, struct dln_wait);
+	struct io_br_sel sel = { };	/* A wait fills no buffer: none is taken. */
+	unsigned long flags;
+	bool parked;
+
+	spin_lock_irqsave(&q->wait.lock, flags);
+	parked = !list_empty(&wait->node);
+	if (parked)
+		wait->working = false;
+	spin_unlock_irqrestore(&q->wait.lock, flags);
+	if (!parked)
+		return false;
+
+	sel.val = dln_waiting(q);
+	/* Somebody was faster? */
+	if (!sel.val && !dln_clock_news(q))
+		return true;
+	if (sel.val && !io_uring_mshot_cmd_post_cqe(cmd, &sel, issue_flags))
+		return true;
+
+	spin_lock_irqsave(&q->wait.lock, flags);
+	parked = wait->working;
+	if (!parked)
+		__dln_wait_leave(q, wait);
+	spin_unlock_irqrestore(&q->wait.lock, flags);
+	return parked;
+}
+
+/* How many entries there are by now: a hint, like each of them */
+DLN_DEFINE_URING_WORK(dln_wait_work)
+{
+	struct dln_wait *wait = io_uring_cmd_to_pdu(cmd, struct dln_wait);
+	struct dln_queue *q = cmd->file->private_data;
+
+	if (cmd->flags & IORING_URING_CMD_MULTISHOT &&
+	    dln_wait_again(q, cmd, issue_flags))
+		return;
+	io_uring_cmd_done(cmd, wait->error ?: dln_waiting(q), issue_flags);
+}
+
+/* An error ends a multishot too; else it waits on. */
 static void __dln_wait_finish(struct dln_queue *q, struct dln_wait *wait,
 			      int error)
 {
-	list_del(&wait->node);
-	q->uring_count--;
+	struct io_uring_cmd *cmd = dln_wait_cmd(wait);
+
+	if (error || !(cmd->flags & IORING_URING_CMD_MULTISHOT))
+		__dln_wait_leave(q, wait);
 	wait->error = error;
-	io_uring_cmd_complete_in_task(dln_wait_cmd(wait), dln_wait_done);
+	if (wait->working)
+		return;
+	wait->working = true;
+	io_uring_cmd_complete_in_task(cmd, dln_wait_work);
 }
 
 /* Whoever wakes q->wait, with its lock held */
@@ -60,7 +111,6 @@ static int dln_wait_wake(wait_queue_entry_t *entry, unsigned int mode,
 
 	list_for_each_entry_safe(wait, next, &q->uring, node)
 		__dln_wait_finish(q, wait, 0);
-	list_del_init(&entry->entry);
 	return 1;
 }
 
@@ -94,8 +144,6 @@ static int dln_wait_unpark(struct dln_queue *q, const struct dln_wait *one,
 		__dln_wait_finish(q, wait, error);
 		n++;
 	}
-	if (n && !q->uring_count)
-		__remove_wait_queue(&q->wait, &q->uring_entry);
 	spin_unlock_irqrestore(&q->wait.lock, flags);
 	return n;
 }
@@ -110,9 +158,10 @@ static int dln_uring_wait(struct dln_queue *q, struct io_uring_cmd *cmd,
 {
 	struct dln_wait *wait = io_uring_cmd_to_pdu(cmd, struct dln_wait);
 
-	if (dln_wait_over(q))
+	if (!(cmd->flags & IORING_URING_CMD_MULTISHOT) && dln_wait_over(q))
 		return dln_waiting(q);
 	wait->key = key;
+	wait->working = false;
 	/* First, so that whoever finishes it can; and then only they may. */
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
 	if (!dln_wait_park(q, wait)) {
@@ -170,13 +219,16 @@ int dln_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	struct dln_queue *q = cmd->file->private_data;
 	const struct deadline_doorbell *in;
 	struct deadline_doorbell bell;
+	u32 allowed = 0;
 
 	if (issue_flags & IO_URING_F_CANCEL)
 		return dln_uring_cancel(cmd);
 	if (!dln_ready(q))
 		return -EBADFD;
 	/* The rest of the flags is the core's. */
-	if (cmd->flags & DLN_URING_USER_FLAGS)
+	if (cmd->cmd_op == DEADLINE_URING_WAIT)
+		allowed = IORING_URING_CMD_MULTISHOT;
+	if (cmd->flags & DLN_URING_USER_FLAGS & ~allowed)
 		return -EINVAL;
 	in = dln_uring_payload(cmd, struct deadline_doorbell);
 	if (issue_flags & IO_URING_F_SQE128 &&
@@ -210,7 +262,9 @@ u64 dln_uring_features(void)
 	if (!IS_ENABLED(CONFIG_IO_URING))
 		return 0;
 	return DEADLINE_FEATURE_URING_DOORBELL |
-	       (DLN_URING_CANCELABLE ? DEADLINE_FEATURE_URING_WAIT : 0);
+	       (DLN_URING_CANCELABLE ? DEADLINE_FEATURE_URING_WAIT : 0) |
+	       (IORING_URING_CMD_MULTISHOT ?
+			DEADLINE_FEATURE_URING_MULTISHOT : 0);
 }
 
 void dln_uring_init(struct dln_queue *q)

@@ -39,8 +39,7 @@ static inline void deadline_uring_command_(struct io_uring_sqe *sqe,
  *
  * At once if there are some. Completes with 0 or more: reap the queue, which may
  * find that somebody else was faster. Else with -ECANCELED; with -EBUSY, there is
- * room for 64 waits of a queue. io_uring_prep_poll_multishot() of deadline_queue_fd()
- * is for completions again and again.
+ * room for 64 waits of a queue.
  */
 static inline void deadline_uring_prep_wait(struct io_uring_sqe *sqe,
 					    deadline_queue *queue,
@@ -56,6 +55,44 @@ static inline void deadline_uring_prep_wait(struct io_uring_sqe *sqe,
 }
 
 /**
+ * deadline_uring_prep_wait_multishot() - complete each time that expiries come
+ * @user_data: of the SQE; deadline_uring_prep_cancel_multishot() names it
+ *
+ * As deadline_uring_prep_wait(), and the first time at once if there are some; but not
+ * again for those that are not reaped. Over after a completion without
+ * IORING_CQE_F_MORE.
+ */
+static inline void deadline_uring_prep_wait_multishot(struct io_uring_sqe *sqe,
+						      deadline_queue *queue,
+						      uint64_t user_data)
+{
+	struct deadline_wait wait = { user_data, 0 };
+
+	if (deadline_queue_features_(queue) & DEADLINE_FEATURE_URING_MULTISHOT) {
+		deadline_uring_command_(sqe, queue, DEADLINE_URING_WAIT, &wait);
+		sqe->rw_flags = 1 << 1;	/* IORING_URING_CMD_MULTISHOT */
+		sqe->flags |= IOSQE_BUFFER_SELECT;
+	} else {
+		io_uring_prep_poll_multishot(sqe, deadline_queue_fd(queue),
+					     POLLIN);
+	}
+	io_uring_sqe_set_data64(sqe, user_data);
+}
+
+static inline void deadline_uring_cancel_(struct io_uring_sqe *sqe,
+					  deadline_queue *queue,
+					  uint64_t user_data, uint64_t feature)
+{
+	struct deadline_wait wait = { user_data, 0 };
+
+	if (deadline_queue_features_(queue) & feature)
+		deadline_uring_command_(sqe, queue, DEADLINE_URING_CANCEL,
+					&wait);
+	else
+		io_uring_prep_cancel64(sqe, user_data, 0);
+}
+
+/**
  * deadline_uring_prep_cancel() - have a wait complete with -ECANCELED
  * @user_data: the wait's, which no other request of the queue's or ring's has
  *
@@ -67,13 +104,20 @@ static inline void deadline_uring_prep_cancel(struct io_uring_sqe *sqe,
 					      deadline_queue *queue,
 					      uint64_t user_data)
 {
-	struct deadline_wait wait = { user_data, 0 };
+	deadline_uring_cancel_(sqe, queue, user_data,
+			       DEADLINE_FEATURE_URING_WAIT);
+}
 
-	if (deadline_queue_features_(queue) & DEADLINE_FEATURE_URING_WAIT)
-		deadline_uring_command_(sqe, queue, DEADLINE_URING_CANCEL,
-					&wait);
-	else
-		io_uring_prep_cancel64(sqe, user_data, 0);
+/**
+ * deadline_uring_prep_cancel_multishot() - deadline_uring_prep_cancel(), of a wait that
+ *	is multishot
+ */
+static inline void
+deadline_uring_prep_cancel_multishot(struct io_uring_sqe *sqe,
+				     deadline_queue *queue, uint64_t user_data)
+{
+	deadline_uring_cancel_(sqe, queue, user_data,
+			       DEADLINE_FEATURE_URING_MULTISHOT);
 }
 
 /**

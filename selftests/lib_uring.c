@@ -109,28 +109,43 @@ TEST_F(uring, wait_misses_none)
 	}
 }
 
-/* One poll, and a completion at least for each expiry that came after a reap */
-TEST_F(uring, poll_multishot)
+/* One wait, and a completion at least for each expiry that came after a reap */
+TEST_F(uring, multishot)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
 	struct deadline_record record;
 	struct io_uring_cqe *cqe;
+	int i, more, ended = 0;
 	uint64_t when;
-	int i;
 
-	io_uring_prep_poll_multishot(sqe, deadline_queue_fd(self->queue),
-				     POLLIN);
+	deadline_uring_prep_wait_multishot(sqe, self->queue, 5);
 	ASSERT_LE(1, io_uring_submit(&self->ring));
 	for (i = 0; i < 20; i++) {
 		when = deadline_in(100 * US);
 		ASSERT_EQ(0, deadline_slot_arm(self->slots[i], 0, when));
 		do {
 			ASSERT_EQ(0, io_uring_wait_cqe(&self->ring, &cqe));
+			EXPECT_EQ(5, io_uring_cqe_get_data64(cqe));
 			ASSERT_TRUE(cqe->flags & IORING_CQE_F_MORE);
 			io_uring_cqe_seen(&self->ring, cqe);
 		} while (!deadline_queue_reap(self->queue, &record, 1));
 		EXPECT_LE(when, deadline_now());
 	}
+	sqe = io_uring_get_sqe(&self->ring);
+	deadline_uring_prep_cancel_multishot(sqe, self->queue, 5);
+	io_uring_sqe_set_data64(sqe, 9);
+	ASSERT_LE(1, io_uring_submit(&self->ring));
+	while (ended != 5 + 9) {
+		ASSERT_EQ(0, io_uring_wait_cqe(&self->ring, &cqe));
+		more = cqe->flags & IORING_CQE_F_MORE;
+		if (!more) {
+			ended += io_uring_cqe_get_data64(cqe);
+			EXPECT_EQ(io_uring_cqe_get_data64(cqe) == 5 ?
+				  -ECANCELED : 0, cqe->res < 0 ? cqe->res : 0);
+		}
+		io_uring_cqe_seen(&self->ring, cqe);
+	}
+	EXPECT_TRUE(uring_quiet(&self->ring));
 }
 
 static void prep_cancel(struct io_uring *ring, deadline_queue *queue,

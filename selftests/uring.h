@@ -8,6 +8,7 @@
 
 /* What liburing 2.3 does not know */
 #define OP_READ_MULTISHOT	49
+#define CMD_MULTISHOT		2
 
 #define NO_WAITS	"no waits before Linux 6.7"
 

@@ -150,6 +150,7 @@ struct deadline_expiry {
 #define DEADLINE_FEATURE_URING_WAIT	((__u64)1 << 5)
 #define DEADLINE_FEATURE_URING_DOORBELL	((__u64)1 << 6)
 #define DEADLINE_FEATURE_HARD		((__u64)1 << 7)	/* expires in hard irq */
+#define DEADLINE_FEATURE_URING_MULTISHOT ((__u64)1 << 8) /* of _URING_WAIT */
 
 #define DEADLINE_SLOTS_MAX	((__u32)1 << 20)
 
@@ -225,7 +226,11 @@ struct deadline_wait {
  * Commands of io_uring, in the SQE's cmd_op, with 16 bytes of payload in its cmd:
  * DEADLINE_IOC_DOORBELL, and these two.
  */
-/* Complete when the ring has entries, with their number; 0 = look again. */
+/*
+ * Complete when the ring has entries, with their number; 0 = look again. With
+ * IORING_URING_CMD_MULTISHOT each time that it gets some, while there is
+ * IORING_CQE_F_MORE: io_uring wants IOSQE_BUFFER_SELECT too, but no buffer is taken.
+ */
 #define DEADLINE_URING_WAIT \
 	_IOW(DEADLINE_IOC_MAGIC, 4, struct deadline_wait)
 /* Have all waits of this key complete with -ECANCELED; how many, or -ENOENT. */
