@@ -6,7 +6,7 @@
 #include <poll.h>
 #include "queue.h"
 
-#define FEATURES_NAMED 0xFF
+#define FEATURES_NAMED 0x1FF
 
 /* A file without slots, and an argument that would give it some */
 FIXTURE(unset) {
