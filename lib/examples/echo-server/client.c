@@ -2,6 +2,7 @@
 /* The load: as many connections, each with one request at a time. */
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include "echo.h"
 
@@ -64,8 +65,19 @@ static void drive(struct io_uring *ring, unsigned long sent,
 	}
 }
 
-uint64_t client_run(uint16_t port, unsigned int n, unsigned long requests,
-		    void (*ready)(void))
+static struct spent spent_by_now(clockid_t server)
+{
+	struct timespec cpu;
+
+	must(!clock_gettime(server, &cpu), "clock_gettime");
+	return (struct spent){
+		.cpu = cpu.tv_sec * (1000 * MS) + cpu.tv_nsec,
+		.time = deadline_now(),
+	};
+}
+
+struct spent client_run(uint16_t port, unsigned int n, unsigned long requests,
+			clockid_t server, void (*ready)(void))
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_SINGLE_ISSUER |
@@ -75,7 +87,7 @@ uint64_t client_run(uint16_t port, unsigned int n, unsigned long requests,
 	int *fds = calloc(n, sizeof(*fds));
 	struct io_uring ring;
 	char data[SIZE] = "";
-	uint64_t start;
+	struct spent start, end;
 	unsigned int i;
 
 	must(!!fds, "calloc");
@@ -89,16 +101,18 @@ uint64_t client_run(uint16_t port, unsigned int n, unsigned long requests,
 	for (i = 0; i < n; i++)
 		request(&ring, fds[i], data);
 	drive(&ring, n, n, data);
-	start = deadline_now();
+	start = spent_by_now(server);
 	for (i = 0; i < n; i++)
 		request(&ring, fds[i], data);
 	drive(&ring, n, requests, data);
-	start = deadline_now() - start;
+	end = spent_by_now(server);
 	for (i = 0; i < n; i++)
 		close(fds[i]);
 	free(fds);
 	io_uring_queue_exit(&ring);
-	return start;
+	end.cpu -= start.cpu;
+	end.time -= start.time;
+	return end;
 }
 
 uint64_t client_idle(uint16_t port, void (*ready)(void))

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <deadline.h>
 
 #define MS 1000000ull
@@ -48,9 +49,14 @@ struct io_uring_sqe *server_sqe(void);
 /* A deadline of @i came: end the connection. */
 void server_expire(unsigned int i);
 
-/* client.c: connect @n times, send and await @requests; ns that they took */
-uint64_t client_run(uint16_t port, unsigned int n, unsigned long requests,
-		    void (*ready)(void));
+/* Of the server's CPU, whose clock is known, and in all; ns */
+struct spent {
+	uint64_t cpu, time;
+};
+
+/* client.c: connect @n times, send and await @requests; what those took */
+struct spent client_run(uint16_t port, unsigned int n, unsigned long requests,
+			clockid_t server, void (*ready)(void));
 /* Connect, send nothing, and await the end; ns */
 uint64_t client_idle(uint16_t port, void (*ready)(void));
 
