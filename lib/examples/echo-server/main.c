@@ -158,7 +158,7 @@ int main(int argc, char **argv)
 		for (way = 0; way < WAYS; way++) {
 			serve(ways[way], connections, run_client);
 			speed[i][way] = 1e9 * requests / spent.cpu;
-			printf("# %s: %.0f requests per second of the server's CPU, %.0f per second\n",
+			printf("# %s: %.0f requests/s of the server's CPU, %.0f/s\n",
 			       ways[way]->name, speed[i][way],
 			       1e9 * requests / spent.time);
 		}
