@@ -98,7 +98,7 @@ struct dln_node {
  * @fasync: the file, if it is O_ASYNC
  * @file: the open file itself; not counted
  * @signal: an expired slot wants one; set under @lock, swapped off by the waker
- * @irq_work: wakes from a hard interrupt on PREEMPT_RT
+ * @irq_work: wakes for a hard interrupt on PREEMPT_RT
  * @group_work: signals a process group
  * @clock_sets: times that the clock was set; by clock.c's work item
  * @sets_told: how many of them a read(2) has told of
@@ -190,6 +190,7 @@ ssize_t dln_read_iter(struct kiocb *iocb, struct iov_iter *to);
 /* wake.c */
 void dln_wake_init(struct dln_queue *q, struct file *file);
 void dln_wake(struct dln_queue *q);
+void dln_wake_from_timer(struct dln_queue *q);
 void dln_wake_clock_set(struct dln_queue *q);
 void dln_wake_release(struct dln_queue *q);
 __poll_t dln_poll(struct file *file, struct poll_table_struct *table);

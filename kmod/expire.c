@@ -434,7 +434,7 @@ unlock:
 	raw_spin_unlock_irqrestore(&q->lock, flags);
 
 	if (wake)
-		dln_wake(q);
+		dln_wake_from_timer(q);
 }
 
 enum hrtimer_restart dln_interrupt(struct hrtimer *timer)

@@ -65,7 +65,16 @@ static void dln_signal(struct dln_queue *q)
 		kill_fasync(&q->fasync, SIGIO, POLL_IN);
 }
 
-static void dln_wake_now(struct dln_queue *q)
+/*
+ *	poster				sleeper
+ *	------				-------
+ *	store tail			enter the wait queue
+ *	full barrier [wake]		full barrier [sleep]
+ *	wait queue empty?		load tail
+ *
+ * Either the poster finds the sleeper or the sleeper finds the entry.
+ */
+void dln_wake(struct dln_queue *q)
 {
 	trace_dln_wake(q, READ_ONCE(q->signal));
 	dln_wake_sleepers(q, EPOLLIN | EPOLLRDNORM);
@@ -75,28 +84,20 @@ static void dln_wake_now(struct dln_queue *q)
 
 static void dln_wake_irq(struct irq_work *work)
 {
-	dln_wake_now(container_of(work, struct dln_queue, irq_work));
+	dln_wake(container_of(work, struct dln_queue, irq_work));
 }
 
 /*
- *	poster				sleeper
- *	------				-------
- *	store tail			enter the wait queue
- *	full barrier [wake]		full barrier [sleep]
- *	wait queue empty?		load tail
- *
- * Either the poster finds the sleeper or the sleeper finds the entry.
- *
  * All of it may be done in a hard interrupt, except on PREEMPT_RT, where it
  * takes sleeping locks: there a timer marked HARD leaves it to an irq_work, whose
  * queueing is a full barrier too.
  */
-void dln_wake(struct dln_queue *q)
+void dln_wake_from_timer(struct dln_queue *q)
 {
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) && q->mode == HRTIMER_MODE_ABS_HARD)
 		irq_work_queue(&q->irq_work);
 	else
-		dln_wake_now(q);
+		dln_wake(q);
 }
 
 void dln_wake_clock_set(struct dln_queue *q)
