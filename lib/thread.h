@@ -34,6 +34,7 @@ struct node {
  * @tail: next position of the ring; the thread's alone
  * @pushed: number + 1 of the slot pushed last, 0 = none; both sides
  * @popped: the same of those taken off that stack; the thread's alone
+ * @rung: how many were pushed; all who push
  * @asleep: 1 while the thread sleeps or is about to; futex; both sides
  * @until: when that will end at the latest, 0 while it does not; the thread writes it
  * @stop: the queue is being closed
@@ -50,6 +51,7 @@ struct server {
 	uint64_t tail;
 	uint32_t pushed;
 	uint32_t popped;
+	uint32_t rung;
 	uint32_t asleep;
 	uint64_t until;
 	bool stop;

@@ -5,7 +5,7 @@
  */
 #include "library.h"
 
-#define MOST 1000
+#define MOST 3000
 
 FIXTURE(many) {
 	struct deadline_queue *queues[2];
@@ -87,6 +87,20 @@ TEST_F(many, no_needless_doorbell)
 		for (j = 0; j < MOST - 1; j++)
 			ASSERT_EQ(1, deadline_slot_cancel(self->slots[0][j]));
 	}
+}
+
+/* Before the first of them is due: else that would have to wait for all. */
+TEST_F(many, later_ones_served_ahead)
+{
+	deadline_queue *queue = self->queues[0];
+	uint64_t far = deadline_in(1000 * SECOND);
+	unsigned int i;
+
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0][0], 0, far));
+	serve_doorbells(queue, self->slots[0][MOST - 1]);
+	for (i = 1; i < MOST - 1; i++)
+		ASSERT_EQ(0, deadline_slot_arm(self->slots[0][i], 0, far + i));
+	EXPECT_LE(3 + MOST / 2, doorbells(queue, 3 + MOST / 2));
 }
 
 /* Of two queues, in turns, in pairs, in halves */
