@@ -156,8 +156,10 @@ int deadline_queue_close(deadline_queue *queue);
 /**
  * deadline_queue_fd() - a descriptor that polls readable while expiries wait
  *
- * Borrowed: do not read it or close it; reap the queue instead. Readiness is a
- * hint: the expiry may have been taken since. Return: it, or -ECHILD.
+ * Borrowed: do not close it. Readiness is a hint: the expiry may have been taken
+ * since. Where the kernel serves, read(2) of it takes expiries too, as deadline(4)
+ * has it, and a thread that does nothing else is woken soonest by that; where a
+ * thread serves, do not read it. Return: it, or -ECHILD.
  */
 int deadline_queue_fd(deadline_queue *queue);
 

@@ -231,8 +231,9 @@ int deadline_queue_reap(deadline_queue *queue, struct deadline_record *records,
 int queue_sleep(struct deadline_queue *queue, struct pollfd *fds, nfds_t n,
 		uint64_t until)
 {
-	struct timespec left, *timeout = NULL;
+	struct timespec left;
 	uint64_t now;
+	int ret;
 
 	if (fds->fd < 0)
 		return fds->fd;
@@ -241,15 +242,17 @@ int queue_sleep(struct deadline_queue *queue, struct pollfd *fds, nfds_t n,
 	/* Who reaped no more than there was did not look again. */
 	if (queue->backend->drained)
 		queue->backend->drained(queue);
-	if (until != DEADLINE_NEVER) {
+	if (until == DEADLINE_NEVER) {
+		ret = poll(fds, n, -1);
+	} else {
 		now = deadline_now();
 		if (now >= until)
 			return -ETIME;
 		left.tv_sec = (until - now) / 1000000000;
 		left.tv_nsec = (until - now) % 1000000000;
-		timeout = &left;
+		ret = ppoll(fds, n, &left, NULL);
 	}
-	return ppoll(fds, n, timeout, NULL) < 0 ? -errno : 1;
+	return ret < 0 ? -errno : !deadline_queue_pending(queue);
 }
 
 int deadline_queue_wait(deadline_queue *queue, uint64_t until)

@@ -107,6 +107,20 @@ static unsigned int slots_take(void *self, uint64_t *ret_expired)
 	return got;
 }
 
+/* One by the device's read(2), which wakes sooner */
+static unsigned int kernel_take(void *self, uint64_t *ret_expired)
+{
+	struct deadline_expiry expiry;
+	struct slots *slots = self;
+
+	if (slots->count > 1)
+		return slots_take(self, ret_expired);
+	must(read(deadline_queue_fd(slots->queue), &expiry, sizeof(expiry)) ==
+	     sizeof(expiry), "read of the queue");
+	*ret_expired = expiry.expired_at;
+	return 1;
+}
+
 #define OPERATIONS				\
 	.version	= deadline_version,	\
 	.tells		= true,			\
@@ -114,14 +128,14 @@ static unsigned int slots_take(void *self, uint64_t *ret_expired)
 	.start		= slots_start,		\
 	.arm_cancel	= slots_arm_cancel,	\
 	.update		= slots_update,		\
-	.over		= slots_over,		\
-	.take		= slots_take
+	.over		= slots_over
 
 const struct peer peer_deadline = {
 	.name	= "deadline",
-	.use	= "a slot each, served by the kernel; inline",
+	.use	= "a slot each, served by the kernel; inline; read(2) of one",
 	.most	= 1000000,
 	.open	= open_kernel,
+	.take	= kernel_take,
 	OPERATIONS,
 };
 
@@ -130,5 +144,6 @@ const struct peer peer_deadline_thread = {
 	.use	= "a slot each, served by the library's thread; inline",
 	.most	= 100000,
 	.open	= open_thread,
+	.take	= slots_take,
 	OPERATIONS,
 };
