@@ -4,15 +4,20 @@
  * an eventfd that is written for new entries of the ring, and read by consumers
  * that find the ring empty. Sequentially consistent.
  *
+ * It is written only if the entry before the new one is gone: else whoever wrote it for
+ * that, or lowered it since and has yet to look at the ring, sees to the new one too.
+ *
  * Laws: when all is quiet it is readable if the ring is not empty, and otherwise
  * not, once somebody has looked: no poller sleeps on, and none spins.
  *
  *	-DLOOK_FIRST	whether the ring is empty is looked at before the
  *			descriptor is read: an entry is missed
+ *	-DTAIL_FIRST	the ring's tail is loaded before its head: an entry is missed
+ *			that came in between and was left to others
  *	-DRAISED_FIRST	it is said to be readable before it is: what is read in
  *			between finds nothing, and it stays readable
  */
-#define POSTS	2
+#define POSTS	3
 
 byte tail = 0, head = 0;
 bit readable = 0, raised = 0;
@@ -30,20 +35,32 @@ inline raise()
 #endif
 }
 
+/* Is the ring empty? */
+inline look()
+{
+#ifdef TAIL_FIRST
+	seen = tail;
+	seen = (seen != head)
+#else
+	seen = head;
+	seen = (seen != tail)
+#endif
+}
+
 /* Of a consumer that has just found the ring empty */
 inline drained()
 {
 	if
 	:: atomic { raised -> raised = 0 };
 #ifdef LOOK_FIRST
-		seen = tail;
+		look();
 		readable = 0;
 #else
 		readable = 0;
-		seen = tail;
+		look();
 #endif
 		if
-		:: seen != head -> raise()
+		:: seen -> raise()
 		:: else -> skip
 		fi
 	:: atomic { !raised -> skip }
@@ -56,7 +73,10 @@ proctype Server()
 
 	for (n : 1 .. POSTS) {
 		tail++;
-		raise()
+		if
+		:: head >= tail - 1 -> raise()
+		:: else -> skip
+		fi
 	}
 }
 
