@@ -4,6 +4,7 @@
  * both kinds. No wake-up is missed, nobody spins, and the descriptor becomes
  * quiet when all is reaped.
  */
+#include <linux/deadline.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include "library.h"
@@ -42,6 +43,24 @@ TEST_F(lib, woken)
 	when = deadline_in(20 * MS);
 	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, when));
 	EXPECT_EQ(0, deadline_queue_wait(self->queue, when + 1000 * SECOND));
+}
+
+/* Where the kernel serves, who reads the descriptor has the expiry, and no other. */
+TEST_F(lib, read_instead)
+{
+	uint64_t when = deadline_in(5 * MS);
+	struct deadline_expiry expiry;
+	struct deadline_record record;
+
+	if (deadline_queue_backend(self->queue) != DEADLINE_BACKEND_KERNEL)
+		return;
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, when));
+	ASSERT_EQ(sizeof(expiry), read(deadline_queue_fd(self->queue), &expiry,
+				       sizeof(expiry)));
+	EXPECT_LE(when, clock_ns());
+	EXPECT_LE(when, expiry.deadline);
+	EXPECT_EQ(0, deadline_queue_reap(self->queue, &record, 1));
+	EXPECT_EQ(-ETIME, deadline_queue_wait(self->queue, 0));
 }
 
 struct waiter {
