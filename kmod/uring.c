@@ -7,7 +7,8 @@
  * the wait queue beside readers and pollers: who wakes them wakes the waits, and
  * a queue that has none pays nothing. Both are under q->wait.lock. Whoever takes
  * a wait out of q->uring owns it, and completes it by task work, which is legal
- * wherever a wake-up is.
+ * wherever a wake-up is. A multishot wait stays there until its end: its task work,
+ * of which there is one at a time, completes it once more.
  */
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
