@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The only file that knows kernel versions; it speaks the newest one's language
- * and supports what the tests boot.
+ * The only file that knows kernel versions: the others are written for the newest
+ * kernel. Versions between those that the tests boot (6.1, 6.12 and 7.3) may build, too;
+ * newer and older ones are refused.
  */
 #ifndef DLN_COMPAT_H
 #define DLN_COMPAT_H
@@ -15,7 +16,7 @@
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || \
 	LINUX_VERSION_CODE >= KERNEL_VERSION(7, 4, 0)
-#error "deadline: tested on Linux 6.1, 6.12 and 7.3 only"
+#error "deadline: for Linux 6.1 to 7.3 (tested on 6.1, 6.12 and 7.3)"
 #endif
 
 #ifndef CONFIG_64BIT
@@ -102,9 +103,21 @@ static inline bool io_uring_mshot_cmd_post_cqe(struct io_uring_cmd *cmd,
 }
 #endif
 
+#ifdef io_uring_sqe_cmd
+#define dln_uring_payload(command, type) io_uring_sqe_cmd((command)->sqe, type)
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#define dln_uring_payload(command, type)				\
+	((const type *)io_uring_sqe_cmd((command)->sqe))
+#else
+#define dln_uring_payload(command, type) ((const type *)(command)->cmd)
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define io_uring_cmd_done(cmd, ret, flags) io_uring_cmd_done(cmd, ret, 0, flags)
+#endif
+
 /* DLN_DEFINE_URING_WORK(f) {...}: task work, with @cmd and @issue_flags */
 #ifdef IO_URING_CMD_TASK_WORK_ISSUE_FLAGS
-#define dln_uring_payload(command, type) io_uring_sqe_cmd((command)->sqe, type)
 #define DLN_DEFINE_URING_WORK(name)					\
 static void name##_cmd(struct io_uring_cmd *cmd,			\
 		       unsigned int issue_flags);			\
@@ -115,15 +128,8 @@ static void name(struct io_tw_req request, io_tw_token_t token)		\
 }									\
 static void name##_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 #else
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
-#define dln_uring_payload(command, type) ((const type *)(command)->cmd)
-#else
-#define dln_uring_payload(command, type)				\
-	((const type *)io_uring_sqe_cmd((command)->sqe))
-#endif
 #define DLN_DEFINE_URING_WORK(name)					\
 static void name(struct io_uring_cmd *cmd, unsigned int issue_flags)
-#define io_uring_cmd_done(cmd, ret, flags) io_uring_cmd_done(cmd, ret, 0, flags)
 #endif
 
 #endif

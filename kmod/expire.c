@@ -1,232 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How a deadline expires: the look, by which the kernel examines a slot whose
- * time has come (deadline.rst, "The look"; selftests/model/slot.pml; lib/look.c
- * mirrors it line by line), and the timer interrupt that makes it.
+ * The timer: when the next interrupt comes, what it looks at within its budget,
+ * and until when the program is told that none comes.
  */
-#include <linux/bitops.h>
-#include <linux/limits.h>
-#include <linux/math64.h>
+#include <linux/hash.h>
+#include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/overflow.h>
 #include <linux/sched.h>
 #include "compat.h"
-#include "ring.h"
-#include "trace.h"
-#include "tree.h"
-
-/*
- * A periodic slot is due: go on to the first period in the future and have it
- * looked at then. False if the word changed meanwhile.
- *
- * An expiry that nobody has consumed yet becomes one of the new one's overruns.
- * It is claimed for that before its stamps are written over, so that no consumer
- * owns one expiry with the stamps of another (selftests/model/periodic.pml).
- */
-static bool __dln_repeat(struct dln_queue *q, struct dln_node *node, u64 word,
-			 u64 now)
-{
-	struct deadline_slot *slot = &q->slots[node - q->nodes];
-	u64 exact = word & ~DEADLINE_WORD_STATE;
-	u32 rounded = exact - READ_ONCE(slot->phase);
-	bool pending = (word & (DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN)) ==
-		       DEADLINE_WORD_EXPIRED;
-	u64 expired_at = READ_ONCE(slot->expired_at);
-	u64 before = READ_ONCE(slot->overruns);
-	u64 period, passed, next, due;
-
-	/* Else the phase is of a deadline before the slot was armed or moved. */
-	if (exact && rounded < DEADLINE_GRAIN)
-		exact -= rounded;
-
-	if (pending) {
-		if (!try_cmpxchg(&slot->word, &word,
-				 word | DEADLINE_WORD_TAKEN))
-			return false;
-		word |= DEADLINE_WORD_TAKEN;
-	}
-
-	period = clamp_t(u64, READ_ONCE(slot->period), dln_period_min(),
-			 KTIME_MAX);
-	passed = div64_u64(now - exact, period);
-	next = exact + (passed + 1) * period;
-	due = round_up(next, DEADLINE_GRAIN);
-	if (next > KTIME_MAX || next < exact)
-		due = DEADLINE_TIME_NEVER;
-	if (pending)
-		passed += before + 1;
-
-	WRITE_ONCE(slot->expired_at, now);
-	WRITE_ONCE(slot->overruns, min_t(u64, passed, INT_MAX));
-	/* A full barrier on success; see __dln_post(). */
-	if (try_cmpxchg(&slot->word, &word,
-			due | DEADLINE_WORD_ARMED | DEADLINE_WORD_EXPIRED |
-			(word & DEADLINE_WORD_WAKE))) {
-		if (due != DEADLINE_TIME_NEVER) {
-			__dln_enqueue(q, node, dln_key(slot, due));
-			WRITE_ONCE(slot->phase, next);
-		}
-		return true;
-	}
-
-	/* Moved or cancelled: the expiry that we claimed is still to be had. */
-	if (pending && (word & DEADLINE_WORD_TAKEN)) {
-		WRITE_ONCE(slot->expired_at, expired_at);
-		WRITE_ONCE(slot->overruns, before);
-		if (try_cmpxchg(&slot->word, &word,
-				word & ~DEADLINE_WORD_TAKEN))
-			__dln_post(q, node, node - q->nodes);
-	}
-	return false;
-}
-
-static __always_inline bool dln_expire_once(struct deadline_slot *slot,
-					    u64 word, u64 now)
-{
-	/* Before the swap: who sees EXPIRED sees its time. */
-	WRITE_ONCE(slot->expired_at, now);
-	WRITE_ONCE(slot->overruns, 0);
-	/* A full barrier on success; see __dln_post(). */
-	return try_cmpxchg(&slot->word, &word,
-			   (word & ~DEADLINE_WORD_STATE) |
-			   DEADLINE_WORD_EXPIRED);
-}
-
-/* A slot with flags */
-static bool __dln_expire_special(struct dln_queue *q, struct dln_node *node,
-				 u64 word, u64 now, u32 flags)
-{
-	bool expired;
-
-	if (flags & DEADLINE_SLOT_PERIODIC)
-		expired = __dln_repeat(q, node, word, now);
-	else
-		expired = dln_expire_once(&q->slots[node - q->nodes], word,
-					  now);
-	if (expired && flags & DEADLINE_SLOT_SIGNAL)
-		WRITE_ONCE(q->signal, true);
-	return expired;
-}
-
-/* Tell it. The lateness is the kernel's only in an interrupt. */
-static __always_inline void __dln_expired(struct dln_queue *q,
-					  struct dln_node *node, u32 index,
-					  u64 due, u64 now, bool interrupt)
-{
-	__dln_post(q, node, index);
-	if (interrupt)
-		dln_count(&q->status->late[__fls((now - due) | 1)], 1);
-	trace_dln_expire(q, index, due, now);
-}
-
-/* A slot with this word is not wanted any more: forget it until its doorbell. */
-static __always_inline bool __dln_drop(struct dln_queue *q, u32 index, u64 word)
-{
-	u64 due = word & ~DEADLINE_WORD_STATE;
-
-	if ((word & DEADLINE_WORD_ARMED) && due != DEADLINE_TIME_NEVER)
-		return false;
-	dln_count(&q->status->dropped, 1);
-	trace_dln_drop(q, index, due);
-	return true;
-}
-
-/*
- * The look, after the node's place in the queue was given up: expire the slot if
- * it is due, queue it again if its deadline is later, else forget it.
- *
- *	program				kernel
- *	-------				------
- *	swap word to (D, ARMED)		queued = never
- *	full barrier [arm]		full barrier [look]
- *	load queued			load word
- *
- * One of the two sees the other: either the program finds queued = never and
- * rings, or the look finds D. With the two lines of either side exchanged, a
- * deadline can be lost (slot.pml, BREAK_ORDER).
- *
- * Returns whether it expired.
- */
-static bool __dln_examine(struct dln_queue *q, struct dln_node *node, u64 now,
-			  bool interrupt)
-{
-	u32 index = node - q->nodes;
-	struct deadline_slot *slot = &q->slots[index];
-	int tries = DLN_TRIES;
-	u64 word, due;
-	u32 flags;
-
-	/* [look] pairs with the program's swap and full barrier [arm]. */
-	smp_store_mb(slot->queued, DEADLINE_QUEUED_NEVER);
-
-	do {
-		/* Acquire: flags and period belong to this very arm. */
-		word = smp_load_acquire(&slot->word);
-		due = word & ~DEADLINE_WORD_STATE;
-		if (__dln_drop(q, index, word))
-			return false;
-		if (due > now) {
-			__dln_enqueue(q, node, dln_key(slot, due));
-			dln_count(&q->status->moved, 1);
-			trace_dln_move(q, index, due);
-			return false;
-		}
-		flags = READ_ONCE(slot->flags);
-		if (flags ? __dln_expire_special(q, node, word, now, flags) :
-			    dln_expire_once(slot, word, now)) {
-			__dln_expired(q, node, index, due, now, interrupt);
-			return true;
-		}
-	} while (--tries);
-
-	/*
-	 * Again at once, but by an interrupt, which has a budget. By its own
-	 * time, which a clock that is set does not make a later one.
-	 */
-	__dln_enqueue(q, node, max_t(u64, due, DEADLINE_GRAIN));
-	dln_count(&q->status->contended, 1);
-	return false;
-}
-
-/* The same, for the interrupt: what is most likely first, without a call */
-static __always_inline bool __dln_examine_due(struct dln_queue *q,
-					      struct dln_node *node, u64 now)
-{
-	u32 index = node - q->nodes;
-	struct deadline_slot *slot = &q->slots[index];
-	u64 word, due;
-
-	/* [look], and acquire, as above */
-	smp_store_mb(slot->queued, DEADLINE_QUEUED_NEVER);
-	/* Acquire: flags belong to this very arm. */
-	word = smp_load_acquire(&slot->word);
-	due = word & ~DEADLINE_WORD_STATE;
-	if (likely((word & DEADLINE_WORD_ARMED) && due <= now &&
-		   !READ_ONCE(slot->flags) &&
-		   dln_expire_once(slot, word, now))) {
-		__dln_expired(q, node, index, due, now, true);
-		return true;
-	}
-	return __dln_examine(q, node, now, true);
-}
-
-void __dln_look(struct dln_queue *q, struct dln_node *node, u64 now)
-{
-	if (dln_queued(node))
-		__dln_remove(q, node);
-	dln_count(&q->status->expired, __dln_examine(q, node, now, false));
-}
+#include "look.h"
 
 /* What one interrupt may spend. Whichever is used up first ends it. */
 #define DLN_BUDGET_LOOKS	512
 #define DLN_BUDGET_NS \
 	((IS_ENABLED(CONFIG_PREEMPT_RT) ? 10 : 40) * NSEC_PER_USEC)
 
-/* No interrupt before @until, CLOCK_MONOTONIC, whoever rings. */
-static void __dln_pause(struct dln_queue *q, u64 until)
+#define DLN_TURN_NS	(5 * NSEC_PER_USEC)
+
+/* No interrupt before @until, CLOCK_MONOTONIC; doorbells do not change that. */
+void __dln_pause(struct dln_queue *q, u64 until)
 {
+	lockdep_assert_held(&q->lock);
 	q->paused = true;
 	hrtimer_start(&q->resume, ns_to_ktime(until), q->mode);
+}
+
+/*
+ * The user's interrupts have used up their share: no interrupt of this queue before its
+ * turn in the user's line.
+ */
+static void __dln_line_up(struct dln_queue *q, u64 now)
+{
+	u64 from = dln_served_from(q->user);
+
+	lockdep_assert_held(&q->lock);
+	q->paused = true;
+	q->lined_up = now;
+	dln_count(&q->status->throttled, 1);
+	trace_dln_throttle(q, from > now ? from - now : 0);
+	dln_line_join(q);
+}
+
+/*
+ * Has the time of such a timer passed? Then the doorbell starts it anew, on the CPU of
+ * its caller.
+ */
+static bool __dln_overdue(const struct dln_queue *q, struct hrtimer *timer)
+{
+	lockdep_assert_held(&q->lock);
+	return dln_by_thread(q->mode) && hrtimer_is_queued(timer) &&
+	       hrtimer_get_expires(timer) <= hrtimer_cb_get_time(timer);
 }
 
 /*
@@ -244,16 +68,24 @@ static bool __dln_start(struct dln_queue *q)
 	struct dln_node *node = q->first;
 	u64 when;
 
-	if (!node || q->paused)
+	lockdep_assert_held(&q->lock);
+	if (!node)
 		return true;
+	if (q->paused) {
+		if (__dln_overdue(q, &q->resume))
+			hrtimer_start(&q->resume,
+				      hrtimer_get_expires(&q->resume), q->mode);
+		return true;
+	}
 	when = node->key;
-	if (when >= q->programmed || when > KTIME_MAX)
+	if (when > KTIME_MAX ||
+	    (when >= q->programmed && !__dln_overdue(q, &q->timer)))
 		return true;
 	/* The host's clock may be behind the namespace's, or ahead of it. */
 	when -= min_t(s64, when, q->offset);
 	if (when > KTIME_MAX)
 		return true;
-	q->programmed = node->key;
+	q->programmed = node->key & ~DEADLINE_WORD_STATE;
 	if (hrtimer_start_range_ns_user(&q->timer, ns_to_ktime(when), 0,
 					q->mode))
 		return true;
@@ -261,26 +93,102 @@ static bool __dln_start(struct dln_queue *q)
 	return false;
 }
 
-/* Plan the next interrupt. What need not wait for one is looked at here. */
-void __dln_program(struct dln_queue *q)
+/* Start the timer. What need not wait for it is looked at here. */
+static void __dln_start_timer(struct dln_queue *q)
 {
 	int tries = DLN_TRIES;
 
+	lockdep_assert_held(&q->lock);
 	while (!__dln_start(q)) {
 		if (!tries--) {
 			__dln_pause(q, ktime_get_ns() + DLN_AGAIN);
 			break;
 		}
-		__dln_look(q, q->first, dln_now(q, ktime_get_ns()));
+		__dln_look(q, q->first, dln_now(q, ktime_get_ns()), false);
 	}
 }
 
+/*
+ * Tell until when no interrupt comes: whoever hands in a slot for later than
+ * that does not ring. Returns false if somebody may have been told a time before
+ * it and has not rung.
+ *
+ *	program				kernel
+ *	-------				------
+ *	swap inbox			start the timer, store wake
+ *	full barrier [push]		full barrier [wake]
+ *	load wake			load inbox
+ *
+ * Either the program finds the new time, or the kernel the slot. A time that is
+ * not later than the one that was told needs no barrier: who goes by the old one
+ * rings once too often. Where a thread may be kept from keeping its time, none is
+ * told, so that everybody rings.
+ */
+static bool __dln_tell_wake(struct dln_queue *q)
+{
+	u64 when = q->paused ? 0 : q->programmed, told = q->wake;
+
+	if (dln_by_thread(q->mode) || when == told)
+		return true;
+	q->wake = when;
+	if (when < told) {
+		WRITE_ONCE(q->status->wake, when);
+		return true;
+	}
+	/* [wake] pairs with the swap of the inbox, and what stands above. */
+	smp_store_mb(q->status->wake, when);
+	return likely(!__dln_inbox_waits(q));
+}
+
+/* Plan the next interrupt, and take what was handed in meanwhile. */
+void __dln_program(struct dln_queue *q)
+{
+	int tries = DLN_TRIES;
+
+	for (;;) {
+		__dln_start_timer(q);
+		if (__dln_tell_wake(q))
+			break;
+		if (tries--)
+			__dln_take_inbox(q, dln_now(q, ktime_get_ns()),
+					 DLN_BATCH, true);
+		else
+			__dln_pause(q, ktime_get_ns() + DLN_AGAIN);
+	}
+}
+
+/* An expiry was consumed: plan its slot's next look in time, if it is not. */
+void dln_look_on_time(struct dln_queue *q, u32 index)
+{
+	struct dln_node *node = &q->nodes[index];
+	u64 now, tail, due, word;
+	unsigned long flags;
+	bool wake;
+
+	raw_spin_lock_irqsave(&q->lock, flags);
+	now = dln_now(q, ktime_get_ns());
+	tail = q->tail;
+	word = READ_ONCE(q->slots[index].word);
+	due = dln_key(&q->slots[index], word & ~DEADLINE_WORD_STATE);
+	if ((word & DEADLINE_WORD_ARMED) && dln_queued(node) &&
+	    node->key > due) {
+		__dln_look(q, node, now, false);
+		__dln_program(q);
+	}
+	wake = q->tail != tail || q->signal;
+	raw_spin_unlock_irqrestore(&q->lock, flags);
+
+	if (wake)
+		dln_wake(q);
+}
+
 /* Take the first node out of the queue, if it is to be looked at; or NULL. */
-static __always_inline struct dln_node *__dln_take(struct dln_queue *q, u64 now)
+static __always_inline struct dln_node *__dln_take_due(struct dln_queue *q, u64 now)
 {
 	struct dln_node *node = q->first;
 	u64 word;
 
+	lockdep_assert_held(&q->lock);
 	if (!node)
 		return NULL;
 	if (likely(node->key <= now)) {
@@ -300,21 +208,22 @@ static __always_inline struct dln_node *__dln_take(struct dln_queue *q, u64 now)
 }
 
 /*
- * Nobody has work to be kept from, so look at what is planned for later: each
- * slot that was cancelled or moved since is an interrupt less.
+ * The CPU is idle, so more work in this interrupt delays nobody: look at slots that are
+ * planned for later. Each of them that was cancelled or moved since saves an interrupt.
  *
- * While those are the first ones, none is taken out of the tree: each is given
- * the time of its left neighbour, which has been looked at. That leaves the order
- * as it is.
+ * As long as such slots are the first in the order, they are not taken out of the tree:
+ * each is given the key of its left neighbour, which has been looked at already. That
+ * leaves the order as it is.
  */
 static void __dln_sweep(struct dln_queue *q, u64 now, u64 start,
 			unsigned int looks)
 {
 	struct dln_node *node = q->first, *next;
-	u64 past = node ? __dln_past(node) : 0;
+	u64 past = node ? __dln_past(q) : 0;
 	struct deadline_slot *slot;
 	u64 word, due;
 
+	lockdep_assert_held(&q->lock);
 	for (; node && looks < DLN_BUDGET_LOOKS; node = next) {
 		if (++looks % DLN_BATCH == 0 &&
 		    ktime_get_ns() - start >= DLN_BUDGET_NS)
@@ -327,10 +236,11 @@ static void __dln_sweep(struct dln_queue *q, u64 now, u64 start,
 		    dln_key(slot, due) == node->key)
 			continue;
 		if (node != q->first) {
-			__dln_look(q, node, now);
+			__dln_look(q, node, now, false);
 			continue;
 		}
 		q->first = next;
+		q->planned--;
 		node->key = past;
 		/* [look], and acquire, as above */
 		smp_store_mb(slot->queued, DEADLINE_QUEUED_NEVER);
@@ -343,27 +253,54 @@ static void __dln_sweep(struct dln_queue *q, u64 now, u64 start,
 }
 
 /*
- * Short interrupts far apart cannot add up to much: they are not counted, which
- * saves them a read of the clock. Closer than this, all are.
+ * Interrupts further apart than this are timed one in DLN_SAMPLE, at random, and
+ * then count for so many: that saves most of them a read of the clock. Closer than
+ * this, and of more than DLN_BATCH looks, all are.
  */
-#define DLN_THICK	(500 * NSEC_PER_USEC)
+#define DLN_APART	(500 * NSEC_PER_USEC)
+#define DLN_SAMPLE	8
 
 static DEFINE_PER_CPU(u64, dln_last);
 
-static __always_inline bool dln_thick(u64 start)
+/* For how many does an interrupt that began at @start count? */
+static __always_inline unsigned int dln_weight(u64 start, bool always)
 {
 	u64 last = this_cpu_read(dln_last);
 
 	this_cpu_write(dln_last, start);
-	return start - last < DLN_THICK;
+	if (always || start - last < DLN_APART)
+		return 1;
+	return hash_64(start, ilog2(DLN_SAMPLE)) ? 0 : DLN_SAMPLE;
 }
 
 /* What has dln_serve() look */
 enum dln_reason {
 	DLN_TIMER,
 	DLN_RESUME,
+	DLN_TURN,
 	DLN_CLOCK_SET,
 };
+
+/*
+ * Take what was handed in, with what is left of the budget, and a batch in any
+ * case: slots that are always due do not keep others from being planned. Returns
+ * @end, or when the clock was read since.
+ */
+static noinline u64 __dln_serve_inbox(struct dln_queue *q, u64 start, u64 end,
+				      unsigned int looks)
+{
+	unsigned int n;
+
+	lockdep_assert_held(&q->lock);
+	do {
+		n = __dln_take_inbox(q, dln_now(q, end), DLN_BATCH, true);
+		looks += n;
+		if (n < DLN_BATCH)
+			break;
+		end = ktime_get_ns();
+	} while (looks < DLN_BUDGET_LOOKS && end - start < DLN_BUDGET_NS);
+	return end;
+}
 
 /*
  * Look at all that is due, within the budget, and plan the next interrupt. The
@@ -373,8 +310,11 @@ enum dln_reason {
 static __always_inline void dln_serve(struct dln_queue *q,
 				      enum dln_reason reason)
 {
+	/* A user at the limit has less at a time. */
+	const u64 budget = reason == DLN_TURN ? DLN_TURN_NS : DLN_BUDGET_NS;
 	unsigned int looks = 0, futile = 0, batch = DLN_BATCH;
-	u64 start, end, now, tail, share = 0, until = 0;
+	u64 start, end, now, tail, until = 0;
+	unsigned int weight = 0;
 	struct dln_node *node;
 	unsigned long flags;
 	bool wake;
@@ -383,15 +323,25 @@ static __always_inline void dln_serve(struct dln_queue *q,
 	tail = q->tail;
 	if (reason == DLN_TIMER)
 		q->programmed = DEADLINE_QUEUED_NEVER;
-	if (reason == DLN_RESUME)
+	if (reason == DLN_RESUME || reason == DLN_TURN)
 		q->paused = false;
-	if (q->paused && reason != DLN_CLOCK_SET)
+	if (reason == DLN_CLOCK_SET ? q->closed : q->paused)
 		goto unlock;
 
 	start = ktime_get_ns();
 	end = start;
 	now = dln_now(q, start);
-	while ((node = __dln_take(q, now))) {
+	if (reason == DLN_TURN)
+		trace_dln_turn(q, start - q->lined_up);
+	/* Ask before any look: any number of queues may be due at one instant. */
+	if (unlikely(dln_over(q->user, start)) &&
+	    (q->first || __dln_inbox_waits(q)) &&
+	    (reason == DLN_TIMER || reason == DLN_RESUME)) {
+		__dln_line_up(q, start);
+		dln_charge_refusal(q->user, start);
+		goto unlock;
+	}
+	while ((node = __dln_take_due(q, now))) {
 		if (!__dln_examine_due(q, node, now))
 			futile++;
 		if (--batch)
@@ -400,10 +350,10 @@ static __always_inline void dln_serve(struct dln_queue *q,
 		looks += DLN_BATCH;
 		end = ktime_get_ns();
 		now = dln_now(q, end);
-		if (looks < DLN_BUDGET_LOOKS && end - start < DLN_BUDGET_NS &&
-		    (looks > DLN_BATCH || !dln_spent(q->user, end)))
+		if (looks < DLN_BUDGET_LOOKS && end - start < budget &&
+		    (looks > DLN_BATCH || !dln_over(q->user, end)))
 			continue;
-		/* If that was not all, others have the CPU for as long. */
+		/* If more is due, leave the CPU to others for as long as this took. */
 		if (q->first && q->first->key <= now) {
 			until = end + (end - start);
 			dln_count(&q->status->full, 1);
@@ -411,6 +361,14 @@ static __always_inline void dln_serve(struct dln_queue *q,
 		break;
 	}
 	looks += DLN_BATCH - batch;
+	if (__dln_inbox_waits(q)) {
+		end = __dln_serve_inbox(q, start, end, looks);
+		/* What is left comes after as long a pause. */
+		if (end != start && __dln_inbox_waits(q)) {
+			until = end + (end - start);
+			dln_count(&q->status->full, 1);
+		}
+	}
 	dln_count(&q->status->interrupts, reason != DLN_CLOCK_SET);
 	dln_count(&q->status->expired, looks - futile);
 	if (reason == DLN_CLOCK_SET ||
@@ -420,21 +378,31 @@ static __always_inline void dln_serve(struct dln_queue *q,
 	}
 	if (end != start && end - start > q->status->longest)
 		WRITE_ONCE(q->status->longest, end - start);
-	if (dln_thick(start) || end != start)
-		share = dln_charge(q->user, start);
-	if (unlikely(share)) {
-		dln_count(&q->status->throttled, 1);
-		trace_dln_throttle(q, share - start);
-	}
-	if (share || until)
-		__dln_pause(q, max(share, until));
+	if (reason == DLN_TIMER || reason == DLN_RESUME)
+		weight = dln_weight(start, end != start);
+	/*
+	 * The queue stays in the line even if the bucket has room by now, as when others
+	 * held up the CPU: all queues that left the line then would catch up at once.
+	 * With nothing due it leaves: turns for nothing would keep the bucket full.
+	 */
+	if (reason == DLN_TURN && looks)
+		__dln_line_up(q, start);
+	else if (until)
+		__dln_pause(q, until);
 	__dln_program(q);
+	/* Told after what is due by the new time */
+	if (reason == DLN_CLOCK_SET) {
+		WRITE_ONCE(q->clock_sets, q->clock_sets + 1);
+		WRITE_ONCE(q->status->clock_sets, q->clock_sets);
+	}
 unlock:
 	wake = q->tail != tail || q->signal;
 	raw_spin_unlock_irqrestore(&q->lock, flags);
 
 	if (wake)
 		dln_wake_from_timer(q);
+	if (weight)
+		dln_charge_interrupt(q->user, q->mode, start, weight);
 }
 
 enum hrtimer_restart dln_interrupt(struct hrtimer *timer)
@@ -449,7 +417,20 @@ enum hrtimer_restart dln_resume(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-void dln_look_now(struct dln_queue *q)
+enum hrtimer_restart dln_turn(struct hrtimer *timer)
+{
+	struct dln_line *line = container_of(timer, struct dln_line, timer);
+	struct dln_queue *q = dln_line_next(line);
+
+	if (q) {
+		dln_serve(q, DLN_TURN);
+		dln_line_done(line);
+	}
+	return HRTIMER_NORESTART;
+}
+
+/* The caller has a reference, and the file may be closed meanwhile. */
+void dln_look_clock_set(struct dln_queue *q)
 {
 	dln_serve(q, DLN_CLOCK_SET);
 }

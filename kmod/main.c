@@ -2,8 +2,8 @@
 /*
  * /dev/deadline: deadlines that expire into shared memory
  *
- * The uapi is linux/deadline.h; deadline.rst beside it tells the protocol. Here
- * is only what the module is made of.
+ * The uapi is linux/deadline.h; uapi/deadline.rst has the protocol. Here the module
+ * is loaded and unloaded, and the device is made.
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -20,13 +20,13 @@ static struct miscdevice dln_device = {
 
 static int __init dln_init(void)
 {
-	int ret = dln_clock_init();
+	int ret = dln_thread_start();
 
 	if (ret)
 		return ret;
 	ret = misc_register(&dln_device);
 	if (ret)
-		dln_clock_exit();
+		dln_thread_stop();
 	return ret;
 }
 module_init(dln_init);
@@ -35,10 +35,13 @@ static void __exit dln_exit(void)
 {
 	misc_deregister(&dln_device);
 	dln_clock_exit();
+	dln_thread_stop();
+	dln_wake_exit();
 	dln_users_exit();
 }
 module_exit(dln_exit);
 
 MODULE_DESCRIPTION("Deadlines that expire into shared memory");
 MODULE_AUTHOR("The deadline authors");
+MODULE_VERSION("0.1.0");
 MODULE_LICENSE("GPL");

@@ -7,20 +7,21 @@
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
-#include <linux/seq_file.h>
+#include <linux/pid.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include "compat.h"
-#include "dln.h"
+#include "trace.h"
 
 #define DLN_FEATURES \
 	(DEADLINE_FEATURE_WORD | DEADLINE_FEATURE_PERIODIC | \
 	 DEADLINE_FEATURE_SLACK | DEADLINE_FEATURE_CLOCKS | \
 	 DEADLINE_FEATURE_SIGNAL)
-/* Whole pages of slots; the header has the first page to itself. */
+/* Whole pages of slots; before them come the header and the periods. */
 #define DLN_PAGE_SLOTS	(PAGE_SIZE / sizeof(struct deadline_slot))
-#define DLN_SLOTS_AT	PAGE_SIZE
+#define DLN_PERIODS_AT	sizeof(struct deadline_header)
 #define DLN_RING_AT	ALIGN(sizeof(struct deadline_status), 128)
 
 static_assert(sizeof(struct deadline_slot) == 64);
@@ -28,18 +29,21 @@ static_assert(offsetof(struct deadline_slot, word) == 0);
 static_assert(offsetof(struct deadline_slot, user_data) == 8);
 static_assert(offsetof(struct deadline_slot, slack) == 16);
 static_assert(offsetof(struct deadline_slot, flags) == 20);
-static_assert(offsetof(struct deadline_slot, period) == 24);
+static_assert(offsetof(struct deadline_slot, deadline) == 24);
 static_assert(offsetof(struct deadline_slot, queued) == 32);
 static_assert(offsetof(struct deadline_slot, expired_at) == 40);
 static_assert(offsetof(struct deadline_slot, overruns) == 48);
+static_assert(offsetof(struct deadline_slot, link) == 52);
 static_assert(offsetof(struct deadline_slot, owner) == 56);
-static_assert(sizeof(struct deadline_header) == 128);
+static_assert(sizeof(struct deadline_header) == 256);
+static_assert(offsetof(struct deadline_header, inbox) == 128);
+static_assert(offsetof(struct deadline_status, wake) == 64);
 static_assert(offsetof(struct deadline_status, interrupts) == 128);
-static_assert(sizeof(struct deadline_entry) == 8);
+static_assert(sizeof(struct deadline_entry) == 4);
 static_assert(sizeof(struct deadline_expiry) == 32);
-static_assert(offsetof(struct deadline_status, late) == 208);
-static_assert(sizeof(struct deadline_setup) == 72);
-static_assert(sizeof(struct deadline_doorbell) == 16);
+static_assert(offsetof(struct deadline_status, late) == 256);
+static_assert(sizeof(struct deadline_setup) == 88);
+static_assert(DEADLINE_SLOTS_MAX <= DEADLINE_INBOX_SLOT);
 static_assert(sizeof(struct deadline_wait) == 16);
 
 /*
@@ -65,22 +69,27 @@ static u64 dln_features(const struct dln_queue *q)
 
 static int dln_open(struct inode *inode, struct file *file)
 {
-	static atomic_t ids;
 	struct dln_queue *q = kzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT);
 
 	if (!q)
 		return -ENOMEM;
-	q->user = dln_user_get(current_uid());
-	if (!q->user) {
+	q->user = dln_user_get(dln_turn);
+	if (IS_ERR(q->user)) {
+		int ret = PTR_ERR(q->user);
+
 		kfree(q);
-		return -ENOMEM;
+		return ret;
 	}
-	q->id = atomic_inc_return(&ids);
+	/* Random: a number that counts would show how many queues others open. */
+	q->id = get_random_u32() ?: 1;
+	q->opener = get_pid(task_tgid(current));
 	raw_spin_lock_init(&q->lock);
 	mutex_init(&q->mutex);
 	q->tree = RB_ROOT;
 	q->tail = 1;
 	q->programmed = DEADLINE_QUEUED_NEVER;
+	q->wake = DEADLINE_QUEUED_NEVER;
+	INIT_LIST_HEAD(&q->turn);
 	q->mode = dln_mode();
 	hrtimer_setup(&q->resume, dln_resume, CLOCK_MONOTONIC, q->mode);
 	dln_clock_open(q);
@@ -88,6 +97,7 @@ static int dln_open(struct inode *inode, struct file *file)
 	dln_uring_init(q);
 	file->private_data = q;
 	file->f_mode |= FMODE_NOWAIT;
+	trace_dln_open(q);
 	return stream_open(inode, file);
 }
 
@@ -103,14 +113,18 @@ static void dln_free(struct dln_queue *q)
 	q->charged = 0;
 }
 
-/* No fd, no mapping, so no doorbell. */
+/* There is no descriptor and no mapping any more, so no doorbell can come. */
 static void dln_stop(struct dln_queue *q)
 {
 	dln_clock_unwatch(q);
 	/* With nothing to be looked at, neither timer starts the other. */
 	raw_spin_lock_irq(&q->lock);
 	q->first = NULL;
+	q->inbox = 0;
+	q->header->inbox = 0;
+	q->closed = true;
 	raw_spin_unlock_irq(&q->lock);
+	dln_line_leave(q);
 	hrtimer_cancel(&q->timer);
 	hrtimer_cancel(&q->resume);
 }
@@ -119,13 +133,14 @@ static int dln_release(struct inode *inode, struct file *file)
 {
 	struct dln_queue *q = file->private_data;
 
+	trace_dln_close(q);
 	if (q->count)
 		dln_stop(q);
-	dln_wake_release(q);
+	cancel_work_sync(&q->group_work);
 	dln_free(q);
 	dln_user_put(q->user);
 	mutex_destroy(&q->mutex);
-	kfree(q);
+	dln_put(q);
 	return 0;
 }
 
@@ -147,7 +162,8 @@ static int dln_setup_check(const struct dln_queue *q,
 		return -EINVAL;
 	if (setup->ring_size || setup->shared_size || setup->slots_offset ||
 	    setup->status_offset || setup->status_size || setup->ring_offset ||
-	    setup->period_min)
+	    setup->period_min || setup->periods_offset || setup->slot_stride ||
+	    setup->entry_stride)
 		return -EINVAL;
 	if (setup->features & ~dln_features(q))
 		return -EOPNOTSUPP;
@@ -156,6 +172,7 @@ static int dln_setup_check(const struct dln_queue *q,
 
 static int dln_setup(struct dln_queue *q, struct deadline_setup *setup)
 {
+	size_t slots_at;
 	u32 i, count, ring_size;
 	int ret = dln_setup_check(q, setup);
 
@@ -166,13 +183,15 @@ static int dln_setup(struct dln_queue *q, struct deadline_setup *setup)
 	ret = dln_clock_setup(q, setup->clock);
 	if (ret)
 		return ret;
+	hrtimer_setup(&q->timer, dln_interrupt, q->clock, q->mode);
 	count = round_up(setup->slots, DLN_PAGE_SLOTS);
 	ret = dln_user_charge(q->user, count);
 	if (ret)
 		return ret;
 	q->charged = count;
 	ring_size = roundup_pow_of_two(count);
-	q->shared_size = DLN_SLOTS_AT + count * sizeof(struct deadline_slot);
+	slots_at = PAGE_ALIGN(DLN_PERIODS_AT + count * sizeof(u64));
+	q->shared_size = slots_at + count * sizeof(struct deadline_slot);
 	q->status_size = PAGE_ALIGN(DLN_RING_AT + ring_size *
 				    sizeof(struct deadline_entry));
 
@@ -184,11 +203,13 @@ static int dln_setup(struct dln_queue *q, struct deadline_setup *setup)
 		return -ENOMEM;
 	}
 
-	q->slots = (void *)q->header + DLN_SLOTS_AT;
+	q->periods = (void *)q->header + DLN_PERIODS_AT;
+	q->slots = (void *)q->header + slots_at;
 	q->ring = (void *)q->status + DLN_RING_AT;
 	q->ring_size = ring_size;
 	q->header->head = q->tail;
 	q->status->tail = q->tail;
+	q->status->wake = q->wake;
 	for (i = 0; i < count; i++) {
 		q->slots[i].queued = DEADLINE_QUEUED_NEVER;
 		if (i % DLN_PAGE_SLOTS == 0)
@@ -199,11 +220,14 @@ static int dln_setup(struct dln_queue *q, struct deadline_setup *setup)
 	setup->ring_size = ring_size;
 	setup->features = dln_features(q);
 	setup->shared_size = q->shared_size;
-	setup->slots_offset = DLN_SLOTS_AT;
+	setup->slots_offset = slots_at;
+	setup->periods_offset = DLN_PERIODS_AT;
 	setup->status_offset = q->shared_size;
 	setup->status_size = q->status_size;
 	setup->ring_offset = q->shared_size + DLN_RING_AT;
 	setup->period_min = dln_period_min();
+	setup->slot_stride = sizeof(struct deadline_slot);
+	setup->entry_stride = sizeof(struct deadline_entry);
 	return 0;
 }
 
@@ -225,21 +249,13 @@ static long dln_ioctl_setup(struct dln_queue *q, void __user *arg, size_t size)
 		ret = -EFAULT;
 	}
 	if (!ret) {
-		/* Pairs with dln_ready(): who sees it sees all of the queue. */
+		/* Pairs with dln_ready(): a thread that sees it sees the whole queue. */
 		smp_store_release(&q->count, setup.slots);
+		trace_dln_setup(q);
 		dln_clock_watch(q);
 	}
 	mutex_unlock(&q->mutex);
 	return ret;
-}
-
-static long dln_ioctl_doorbell(struct dln_queue *q, void __user *arg)
-{
-	struct deadline_doorbell bell;
-
-	if (copy_from_user(&bell, arg, sizeof(bell)))
-		return -EFAULT;
-	return dln_ring_many(q, &bell);
 }
 
 static long dln_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -255,10 +271,8 @@ static long dln_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EBADFD;
 
 	switch (cmd) {
-	case DEADLINE_IOC_RING:
-		return arg < q->count ? dln_ring_one(q, arg) : -EINVAL;
 	case DEADLINE_IOC_DOORBELL:
-		return dln_ioctl_doorbell(q, (void __user *)arg);
+		return arg ? -EINVAL : dln_doorbell(q);
 	case DEADLINE_IOC_EVENTFD:
 		return dln_set_eventfd(q, arg);
 	default:
@@ -266,49 +280,24 @@ static long dln_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	}
 }
 
-static void dln_show_counter(struct seq_file *m, const char *name,
-			     const __u64 *counter)
-{
-	/* Others are counting: any of the values that it has had will do. */
-	seq_printf(m, "deadline-%s:\t%llu\n", name, data_race(*counter));
-}
-
-static void dln_show_fdinfo(struct seq_file *m, struct file *file)
-{
-	struct dln_queue *q = file->private_data;
-	const struct deadline_status *status;
-
-	seq_printf(m, "deadline-queue:\t%u\n", q->id);
-	if (!dln_ready(q))
-		return;
-	status = q->status;
-	seq_printf(m, "deadline-clock:\t%d\n", q->clock);
-	seq_printf(m, "deadline-slots:\t%u\n", q->count);
-	seq_printf(m, "deadline-pending:\t%llu\n", dln_waiting(q));
-	dln_show_counter(m, "interrupts", &status->interrupts);
-	dln_show_counter(m, "expired", &status->expired);
-	dln_show_counter(m, "moved", &status->moved);
-	dln_show_counter(m, "dropped", &status->dropped);
-	dln_show_counter(m, "contended", &status->contended);
-	dln_show_counter(m, "full", &status->full);
-	dln_show_counter(m, "doorbells", &status->doorbells);
-	dln_show_counter(m, "longest", &status->longest);
-	dln_show_counter(m, "throttled", &status->throttled);
-	dln_show_counter(m, "clock_sets", &status->clock_sets);
-}
-
 static int dln_map(struct vm_area_struct *vma, void *from)
 {
+	struct page *pages[DLN_BATCH];
+	unsigned long i, n, left;
 	unsigned long addr;
 	int ret;
 
 	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTCOPY | VM_DONTDUMP,
 		     VM_MAYEXEC);
-	for (addr = vma->vm_start; addr < vma->vm_end; addr += PAGE_SIZE) {
-		ret = vm_insert_page(vma, addr, vmalloc_to_page(from));
+	for (addr = vma->vm_start; addr < vma->vm_end; addr += n * PAGE_SIZE) {
+		n = min_t(unsigned long, ARRAY_SIZE(pages),
+			  (vma->vm_end - addr) >> PAGE_SHIFT);
+		for (i = 0; i < n; i++, from += PAGE_SIZE)
+			pages[i] = vmalloc_to_page(from);
+		left = n;
+		ret = vm_insert_pages(vma, addr, pages, &left);
 		if (ret)
 			return ret;
-		from += PAGE_SIZE;
 	}
 	return 0;
 }

@@ -10,16 +10,8 @@
 #include <linux/wait.h>
 #include "ring.h"
 
-/* Entries in the ring */
-u64 dln_waiting(const struct dln_queue *q)
-{
-	u64 tail = READ_ONCE(q->tail);
-
-	return tail - dln_head(q, tail);
-}
-
 /* Move head past one entry and tell its slot; false if the ring is empty. */
-static bool dln_take(struct dln_queue *q, u32 *index)
+static bool dln_take_entry(struct dln_queue *q, u32 *index)
 {
 	/* Pairs with the release in __dln_post(). */
 	u64 tail = smp_load_acquire(&q->tail);
@@ -28,15 +20,15 @@ static bool dln_take(struct dln_queue *q, u32 *index)
 	if (head == tail)
 		return false;
 	*index = READ_ONCE(q->ring[head & (q->ring_size - 1)].slot);
-	/* [take], a full barrier. Whoever else moved head has this entry. */
+	/* [take], a full barrier. If it fails, another consumer has this entry. */
 	if (cmpxchg(&q->header->head, head, head + 1) != head)
 		*index = q->count;
 	return true;
 }
 
 /*
- * What could not be delivered stays undelivered: put its hint back, and wake
- * those who went to sleep because we had it.
+ * The expiry could not be delivered: put its hint back, and wake the readers that went
+ * to sleep because we had it.
  */
 static void dln_put_back(struct dln_queue *q, u32 index)
 {
@@ -48,22 +40,18 @@ static void dln_put_back(struct dln_queue *q, u32 index)
 	dln_wake(q);
 }
 
-/* Copy out the slot's expiry, whose word this is. Returns bytes copied. */
-static size_t dln_copy(const struct deadline_slot *slot, u32 index, u64 word,
+/* Copy out the slot's expiry. Returns bytes copied. */
+static size_t dln_copy(const struct deadline_slot *slot, u32 index,
 		       struct iov_iter *to)
 {
 	struct deadline_expiry expiry = {
 		.user_data = READ_ONCE(slot->user_data),
-		.deadline = word & ~DEADLINE_WORD_STATE,
+		.deadline = READ_ONCE(slot->deadline),
 		.expired_at = READ_ONCE(slot->expired_at),
 		.slot = index,
 		.overruns = READ_ONCE(slot->overruns),
 	};
 
-	/* Rounded down as the word was up: never later than that. */
-	if (READ_ONCE(slot->flags) & DEADLINE_SLOT_PERIODIC)
-		expiry.deadline = (expiry.deadline - READ_ONCE(slot->period)) &
-				  ~DEADLINE_WORD_STATE;
 	return copy_to_iter(&expiry, sizeof(expiry), to);
 }
 
@@ -88,11 +76,15 @@ static int dln_deliver(struct dln_queue *q, u32 index, struct iov_iter *to)
 		if ((word & (DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN)) !=
 		    DEADLINE_WORD_EXPIRED)
 			return 0;
-		copied = dln_copy(slot, index, word, to);
+		copied = dln_copy(slot, index, to);
 		if (copied == sizeof(struct deadline_expiry) &&
 		    cmpxchg(&slot->word, word,
-			    word | DEADLINE_WORD_TAKEN) == word)
+			    word | DEADLINE_WORD_TAKEN) == word) {
+			if (word & DEADLINE_WORD_ARMED &&
+			    READ_ONCE(slot->overruns) >= DEADLINE_UNREAD)
+				dln_look_on_time(q, index);
 			return 0;
+		}
 		iov_iter_revert(to, copied);
 		if (copied != sizeof(struct deadline_expiry)) {
 			dln_put_back(q, index);
@@ -103,15 +95,10 @@ static int dln_deliver(struct dln_queue *q, u32 index, struct iov_iter *to)
 	return 0;
 }
 
-/* Was the clock set since a read(2) last told so? */
-bool dln_clock_news(const struct dln_queue *q)
-{
-	return READ_ONCE(q->clock_sets) != READ_ONCE(q->sets_told);
-}
-
 /*
- * The same, and tell it: of several readers one hears it. What was told is read
- * first: whoever changed it since knew of more sets than we might.
+ * Was the clock set since a read(2) last said so? If so, this one does, and no other
+ * reader: if another one changes @sets_told after it was read here, the swap fails, and
+ * that one says so.
  */
 static bool dln_tell_clock_set(struct dln_queue *q)
 {
@@ -123,24 +110,22 @@ static bool dln_tell_clock_set(struct dln_queue *q)
 }
 
 /*
- * There is room for one. Returns bytes delivered, 0 if nothing has expired,
- * -EFAULT or -EINTR.
+ * There is room for one. Returns bytes delivered, 0 if nothing has expired, or -EFAULT.
+ * A program that writes head back all the time cannot keep the reader here: it takes no
+ * more entries than the ring has, and ends at any signal.
  */
 static ssize_t dln_consume(struct dln_queue *q, struct iov_iter *to)
 {
 	size_t room = iov_iter_count(to);
+	u32 index, left = q->ring_size;
 	int ret = 0;
-	u32 index;
 
-	while (dln_take(q, &index)) {
+	while (left-- && dln_take_entry(q, &index)) {
 		ret = dln_deliver(q, index, to);
-		if (ret || iov_iter_count(to) < sizeof(struct deadline_expiry))
+		if (ret ||
+		    iov_iter_count(to) < sizeof(struct deadline_expiry) ||
+		    signal_pending(current))
 			break;
-		/* Who plays with head must be killable, and not in the way. */
-		if (fatal_signal_pending(current)) {
-			ret = -EINTR;
-			break;
-		}
 		cond_resched();
 	}
 	room -= iov_iter_count(to);
@@ -148,9 +133,9 @@ static ssize_t dln_consume(struct dln_queue *q, struct iov_iter *to)
 }
 
 /*
- * Sleep until there may be something to tell, or return -ERESTARTSYS. After
- * waking nothing is looked at, the caller does that anyway; and who woke us took
- * us out of the wait queue, so its lock is not taken again.
+ * Sleep until there may be something to read, or return -ERESTARTSYS. After that the
+ * caller looks again. The waker has taken us out of the wait queue, so its lock need not
+ * be taken once more.
  */
 static int dln_sleep(struct dln_queue *q)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The kernel's side of the expired ring: hints to slots that expired
- * (deadline.rst, "The ring"; selftests/model/ring.pml).
+ * (deadline.rst, "The ring"; selftests/models/ring.pml).
  */
 #ifndef DLN_RING_H
 #define DLN_RING_H
@@ -14,6 +14,14 @@ static inline u64 dln_head(const struct dln_queue *q, u64 tail)
 	u64 head = READ_ONCE(q->header->head);
 
 	return tail - head > q->ring_size ? tail : head;
+}
+
+/* Entries in the ring */
+static inline u64 dln_waiting(const struct dln_queue *q)
+{
+	u64 tail = READ_ONCE(q->tail);
+
+	return tail - dln_head(q, tail);
 }
 
 /*
@@ -36,6 +44,7 @@ static inline void __dln_post(struct dln_queue *q, struct dln_node *node,
 	u64 tail = q->tail;
 	u64 waiting;
 
+	lockdep_assert_held(&q->lock);
 	/* [post]: the swap was a full barrier, being a successful cmpxchg(). */
 	waiting = tail - READ_ONCE(q->header->head);
 	if (waiting <= q->ring_size && tail - node->position <= waiting)
@@ -43,8 +52,8 @@ static inline void __dln_post(struct dln_queue *q, struct dln_node *node,
 	WRITE_ONCE(q->ring[tail & (q->ring_size - 1)].slot, index);
 	node->position = tail;
 	/*
-	 * Pairs with the consumers' acquire: who sees tail sees the entry. The
-	 * kernel's side goes by its own copy.
+	 * Pairs with the consumers' acquire: a thread that sees tail sees the entry.
+	 * read(2) and poll(2) go by this copy, which the program cannot write.
 	 */
 	smp_store_release(&q->tail, tail + 1);
 	/* Likewise, for the program's consumers. */

@@ -4,10 +4,12 @@
 
 void __dln_remove(struct dln_queue *q, struct dln_node *node)
 {
+	lockdep_assert_held(&q->lock);
 	if (node == q->first)
 		q->first = dln_next(node);
 	if (node == q->last)
 		q->last = NULL;
+	q->planned -= !(node->key & DLN_LOOKED);
 	rb_erase(&node->rb, &q->tree);
 	node->key = 0;
 }
@@ -16,12 +18,13 @@ void __dln_remove(struct dln_queue *q, struct dln_node *node)
  * Where @key goes. Deadlines mostly grow, for most are the same timeout from
  * now: so the place right of the node that came last is tried first.
  */
-static struct rb_node **dln_place(struct dln_queue *q, u64 key,
-				  struct rb_node **parent)
+static struct rb_node **__dln_place(struct dln_queue *q, u64 key,
+				    struct rb_node **parent)
 {
-	struct rb_node **link = &q->tree.rb_node;
 	struct dln_node *last = q->last, *next;
+	struct rb_node *at, *up = NULL, **link;
 
+	lockdep_assert_held(&q->lock);
 	if (last && last->key <= key) {
 		next = dln_next(last);
 		if (!next || key < next->key) {
@@ -35,15 +38,18 @@ static struct rb_node **dln_place(struct dln_queue *q, u64 key,
 			return link;
 		}
 	}
-	*parent = NULL;
-	while (*link) {
-		*parent = *link;
-		if (key < rb_entry(*link, struct dln_node, rb)->key)
-			link = &(*link)->rb_left;
+	for (at = q->tree.rb_node; at;) {
+		up = at;
+		if (key < rb_entry(at, struct dln_node, rb)->key)
+			at = at->rb_left;
 		else
-			link = &(*link)->rb_right;
+			at = at->rb_right;
 	}
-	return link;
+	*parent = up;
+	if (!up)
+		return &q->tree.rb_node;
+	return key < rb_entry(up, struct dln_node, rb)->key ? &up->rb_left :
+							     &up->rb_right;
 }
 
 void __dln_enqueue(struct dln_queue *q, struct dln_node *node, u64 key)
@@ -51,6 +57,7 @@ void __dln_enqueue(struct dln_queue *q, struct dln_node *node, u64 key)
 	struct deadline_slot *slot = &q->slots[node - q->nodes];
 	struct rb_node **link, *parent;
 
+	lockdep_assert_held(&q->lock);
 	if (node->key)
 		__dln_remove(q, node);
 	node->key = key;
@@ -59,10 +66,11 @@ void __dln_enqueue(struct dln_queue *q, struct dln_node *node, u64 key)
 	 * was set back in their midst, the left is behind q->first.
 	 */
 	key |= DLN_LOOKED;
-	link = dln_place(q, key, &parent);
+	link = __dln_place(q, key, &parent);
 	rb_link_node(&node->rb, parent, link);
 	rb_insert_color(&node->rb, &q->tree);
 	q->last = node;
+	q->planned++;
 	if (!q->first || key < q->first->key)
 		q->first = node;
 	WRITE_ONCE(slot->queued, key & ~DEADLINE_WORD_STATE);

@@ -5,7 +5,7 @@
  *
  * A node that was looked at is not taken out of the rbtree: it is marked, and
  * q->first moves on, so that the interrupt never rebalances anything. It is
- * taken out when its slot is queued again, in the doorbell of whoever wants it.
+ * taken out when its slot is queued again, by the doorbell or from the inbox.
  * So left of q->first are only marked nodes, and from there on none, unless the
  * clock was set back or a look was contended: then a marked node may be looked at
  * once more, in vain.
@@ -52,15 +52,18 @@ static inline struct dln_node *dln_next(struct dln_node *node)
 /* The first node's time has come: mark it and go on to the next. */
 static inline void __dln_pass(struct dln_queue *q, struct dln_node *first)
 {
+	lockdep_assert_held(&q->lock);
 	q->first = dln_next(first);
+	q->planned--;
 	first->key |= DLN_LOOKED;
 }
 
 /* A marked key that may take the place of that of the first node */
-static inline u64 __dln_past(const struct dln_node *first)
+static inline u64 __dln_past(const struct dln_queue *q)
 {
-	struct rb_node *left = rb_prev(&first->rb);
+	struct rb_node *left = rb_prev(&q->first->rb);
 
+	lockdep_assert_held(&q->lock);
 	return (left ? rb_entry(left, struct dln_node, rb)->key :
 		DEADLINE_GRAIN) | DLN_LOOKED;
 }

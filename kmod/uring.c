@@ -11,10 +11,9 @@
  * of which there is one at a time, completes it once more.
  */
 #include <linux/poll.h>
-#include <linux/sched/signal.h>
 #include <linux/string.h>
 #include "compat.h"
-#include "dln.h"
+#include "ring.h"
 
 /* Of a queue: the interrupt that wakes them goes through them all. */
 #define DLN_WAITS	64
@@ -34,6 +33,7 @@ static struct io_uring_cmd *dln_wait_cmd(struct dln_wait *wait)
 
 static void __dln_wait_leave(struct dln_queue *q, struct dln_wait *wait)
 {
+	lockdep_assert_held(&q->wait.lock);
 	list_del_init(&wait->node);
 	if (!--q->uring_count)
 		list_del_init(&q->uring_entry.entry);
@@ -93,6 +93,7 @@ static void __dln_wait_finish(struct dln_queue *q, struct dln_wait *wait,
 {
 	struct io_uring_cmd *cmd = dln_wait_cmd(wait);
 
+	lockdep_assert_held(&q->wait.lock);
 	if (error || !(cmd->flags & IORING_URING_CMD_MULTISHOT))
 		__dln_wait_leave(q, wait);
 	wait->error = error;
@@ -190,14 +191,10 @@ static int dln_uring_unwait(struct dln_queue *q, u64 key)
 	return dln_wait_unpark(q, NULL, key, -ECANCELED) ?: -ENOENT;
 }
 
-static int dln_uring_doorbell(struct dln_queue *q, struct io_uring_cmd *cmd,
-			      const struct deadline_doorbell *bell,
-			      unsigned int issue_flags)
+static int dln_uring_doorbell(struct dln_queue *q, unsigned int issue_flags)
 {
-	long ret;
+	int ret;
 
-	if (!dln_bell_valid(bell))
-		return -EINVAL;
 	if (issue_flags & IO_URING_F_NONBLOCK) {
 		/* A worker of io_uring will call again, and may sleep. */
 		if (!mutex_trylock(&q->mutex))
@@ -205,22 +202,36 @@ static int dln_uring_doorbell(struct dln_queue *q, struct io_uring_cmd *cmd,
 	} else if (mutex_lock_killable(&q->mutex)) {
 		return -EINTR;
 	}
-	ret = dln_ring_list(q, bell, true);
+	ret = dln_doorbell_locked(q);
 	mutex_unlock(&q->mutex);
-	/* A worker of Linux 6.1 would forget a result above 0, if returned. */
-	if (ret <= 0)
-		return ret;
-	io_uring_cmd_done(cmd, ret, issue_flags);
-	return -EIOCBQUEUED;
+	return ret;
+}
+
+static int dln_uring_issue(struct dln_queue *q, struct io_uring_cmd *cmd,
+			   u64 key, unsigned int issue_flags)
+{
+	switch (cmd->cmd_op) {
+	case DEADLINE_IOC_DOORBELL:
+		return key ? -EINVAL : dln_uring_doorbell(q, issue_flags);
+	case DEADLINE_URING_WAIT:
+		return DLN_URING_CANCELABLE ?
+			dln_uring_wait(q, cmd, key, issue_flags) : -EOPNOTSUPP;
+	case DEADLINE_URING_CANCEL:
+		return DLN_URING_CANCELABLE ?
+			dln_uring_unwait(q, key) : -EOPNOTSUPP;
+	default:
+		return -EOPNOTSUPP;
+	}
 }
 
 /* The payload is program memory, read once. */
 int dln_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct dln_queue *q = cmd->file->private_data;
-	const struct deadline_doorbell *in;
-	struct deadline_doorbell bell;
+	const struct deadline_wait *in;
+	u64 key, reserved;
 	u32 allowed = 0;
+	int ret;
 
 	if (issue_flags & IO_URING_F_CANCEL)
 		return dln_uring_cancel(cmd);
@@ -231,31 +242,23 @@ int dln_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		allowed = IORING_URING_CMD_MULTISHOT;
 	if (cmd->flags & DLN_URING_USER_FLAGS & ~allowed)
 		return -EINVAL;
-	in = dln_uring_payload(cmd, struct deadline_doorbell);
+	in = dln_uring_payload(cmd, struct deadline_wait);
 	if (issue_flags & IO_URING_F_SQE128 &&
 	    memchr_inv(in + 1, 0, sizeof(struct io_uring_sqe)))
 		return -EINVAL;
-	bell.slots = READ_ONCE(in->slots);
-	bell.count = READ_ONCE(in->count);
-	bell.flags = READ_ONCE(in->flags);
-
-	if (cmd->cmd_op == DEADLINE_IOC_DOORBELL)
-		return dln_uring_doorbell(q, cmd, &bell, issue_flags);
-	if (!DLN_URING_CANCELABLE)
-		return -EOPNOTSUPP;
-	switch (cmd->cmd_op) {
-	case DEADLINE_URING_WAIT:
-	case DEADLINE_URING_CANCEL:
-		break;
-	default:
-		return -EOPNOTSUPP;
-	}
-	/* struct deadline_wait: the key, and what is reserved */
-	if (bell.count || bell.flags)
+	key = READ_ONCE(in->key);
+	reserved = READ_ONCE(in->reserved);
+	if (reserved)
 		return -EINVAL;
-	if (cmd->cmd_op == DEADLINE_URING_CANCEL)
-		return dln_uring_unwait(q, bell.slots);
-	return dln_uring_wait(q, cmd, bell.slots, issue_flags);
+	ret = dln_uring_issue(q, cmd, key, issue_flags);
+	/*
+	 * A worker of Linux 6.1 to 6.9 forgets a result above 0 that is
+	 * returned, and so does a link.
+	 */
+	if (ret <= 0)
+		return ret;
+	io_uring_cmd_done(cmd, ret, issue_flags);
+	return -EIOCBQUEUED;
 }
 
 u64 dln_uring_features(void)

@@ -7,20 +7,33 @@
  */
 #include <linux/err.h>
 #include <linux/eventfd.h>
+#include <linux/pid.h>
 #include <linux/poll.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
 #include "compat.h"
-#include "dln.h"
+#include "ring.h"
 #include "trace.h"
+
+/**
+ * struct dln_eventfd - an eventfd that is registered, or was until just now
+ * @context: signalled under rcu_read_lock()
+ * @rcu: frees it once nobody signals it any more
+ */
+struct dln_eventfd {
+	struct eventfd_ctx *context;
+	struct rcu_head rcu;
+};
 
 static void dln_wake_eventfd(struct dln_queue *q)
 {
-	struct eventfd_ctx *eventfd;
+	struct dln_eventfd *eventfd;
 
 	rcu_read_lock();
 	eventfd = rcu_dereference(q->eventfd);
 	if (eventfd)
-		eventfd_signal(eventfd);
+		eventfd_signal(eventfd->context);
 	rcu_read_unlock();
 }
 
@@ -40,29 +53,47 @@ static __always_inline void dln_wake_sleepers(struct dln_queue *q,
 		dln_wake_eventfd(q);
 }
 
-/* The core walks through a whole process group: not in an interrupt. */
-static bool dln_signals_group(const struct dln_queue *q)
-{
-	struct fown_struct *owner = file_f_owner(q->file);
-
-	return owner && READ_ONCE(owner->pid_type) > PIDTYPE_TGID;
-}
-
 static void dln_group_work(struct work_struct *work)
 {
 	struct dln_queue *q = container_of(work, struct dln_queue, group_work);
+	u64 start = ktime_get_ns();
 
 	kill_fasync(&q->fasync, SIGIO, POLL_IN);
+	dln_charge_work(q->user, start);
 }
 
-static void dln_signal(struct dln_queue *q)
+/*
+ * A process group is signalled by a walk through all of it. In an interrupt that is
+ * left to a work item. So that the owner does not become a group between the question
+ * and the walk, his lock is held; the core may take it once more in an interrupt.
+ */
+static void dln_signal_from_timer(struct dln_queue *q)
 {
-	if (!xchg(&q->signal, false) || !READ_ONCE(q->fasync))
+	struct fown_struct *owner = file_f_owner(q->file);
+
+	if (!owner)
 		return;
-	if (dln_signals_group(q))
+	read_lock(&owner->lock);
+	if (READ_ONCE(owner->pid_type) > PIDTYPE_TGID)
 		schedule_work(&q->group_work);
 	else
 		kill_fasync(&q->fasync, SIGIO, POLL_IN);
+	read_unlock(&owner->lock);
+}
+
+/*
+ * In the caller's own time, as kill(2) would be, or in an interrupt. On PREEMPT_RT
+ * the walk is always that of a thread and can be preempted, whereas a work item could
+ * wait for ever for its CPU.
+ */
+static void dln_signal(struct dln_queue *q, bool own_time)
+{
+	if (!xchg(&q->signal, false) || !READ_ONCE(q->fasync))
+		return;
+	if (own_time || IS_ENABLED(CONFIG_PREEMPT_RT))
+		kill_fasync(&q->fasync, SIGIO, POLL_IN);
+	else
+		dln_signal_from_timer(q);
 }
 
 /*
@@ -74,58 +105,121 @@ static void dln_signal(struct dln_queue *q)
  *
  * Either the poster finds the sleeper or the sleeper finds the entry.
  */
-void dln_wake(struct dln_queue *q)
+static __always_inline void dln_wake_all(struct dln_queue *q, bool own_time)
 {
 	trace_dln_wake(q, READ_ONCE(q->signal));
 	dln_wake_sleepers(q, EPOLLIN | EPOLLRDNORM);
 	if (unlikely(READ_ONCE(q->signal)))
-		dln_signal(q);
+		dln_signal(q, own_time);
 }
 
-static void dln_wake_irq(struct irq_work *work)
+void dln_wake(struct dln_queue *q)
 {
-	dln_wake(container_of(work, struct dln_queue, irq_work));
+	dln_wake_all(q, true);
 }
+
+struct task_struct *dln_thread;
+/* Queues that the thread is to wake; each of them holds a reference. */
+static LLIST_HEAD(dln_handed);
 
 /*
- * All of it may be done in a hard interrupt, except on PREEMPT_RT, where it
- * takes sleeping locks: there a timer marked HARD leaves it to an irq_work, whose
- * queueing is a full barrier too.
+ * All of it may be done in a hard interrupt, except on PREEMPT_RT, where it takes
+ * sleeping locks: there a timer marked HARD hands the queue to the thread.
  */
 void dln_wake_from_timer(struct dln_queue *q)
 {
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) && q->mode == HRTIMER_MODE_ABS_HARD)
-		irq_work_queue(&q->irq_work);
-	else
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT) || q->mode != HRTIMER_MODE_ABS_HARD) {
+		dln_wake_all(q, false);
+		return;
+	}
+	/* [hand], a full barrier between what was posted and @handed */
+	if (xchg(&q->handed, true))
+		return;
+	refcount_inc(&q->references);
+	if (llist_add(&q->wake_node, &dln_handed))
+		wake_up_process(dln_thread);
+}
+
+bool dln_wake_any_handed(void)
+{
+	return !llist_empty(&dln_handed);
+}
+
+/* What it costs to wake the thread and to switch to it and back, which is not timed */
+#define DLN_HAND_OVER	5000	/* ns */
+
+/*
+ * What the thread has done since @start for the queue is its user's to pay, unless
+ * the queue was closed meanwhile.
+ */
+void dln_charge_thread(struct dln_queue *q, u64 start)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&q->lock, flags);
+	if (!q->closed)
+		dln_charge_work(q->user, start - DLN_HAND_OVER);
+	raw_spin_unlock_irqrestore(&q->lock, flags);
+}
+
+/* Wake all that were handed over, in that order. Only the thread calls this. */
+void dln_wake_handed(void)
+{
+	struct llist_node *all = llist_reverse_order(llist_del_all(&dln_handed));
+	struct dln_queue *q, *next;
+	u64 start;
+
+	llist_for_each_entry_safe(q, next, all, wake_node) {
+		/*
+		 * [hand]: what is posted from here on hands the queue over again,
+		 * and what was posted before is seen by dln_wake().
+		 */
+		smp_store_mb(q->handed, false);
+		start = ktime_get_ns();
 		dln_wake(q);
+		dln_charge_thread(q, start);
+		dln_put(q);
+		cond_resched();
+	}
 }
 
 void dln_wake_clock_set(struct dln_queue *q)
 {
-	WRITE_ONCE(q->clock_sets, q->clock_sets + 1);
-	WRITE_ONCE(q->status->clock_sets, q->clock_sets);
 	dln_wake_sleepers(q, EPOLLPRI);
 }
 
 void dln_wake_init(struct dln_queue *q, struct file *file)
 {
+	refcount_set(&q->references, 1);
 	init_waitqueue_head(&q->wait);
-	init_irq_work(&q->irq_work, dln_wake_irq);
 	INIT_WORK(&q->group_work, dln_group_work);
 	q->file = file;
 }
 
-/* No timer runs any more, and nobody has the file. */
-void dln_wake_release(struct dln_queue *q)
+static void dln_eventfd_free(struct dln_eventfd *eventfd)
 {
-	struct eventfd_ctx *eventfd = rcu_access_pointer(q->eventfd);
+	eventfd_ctx_put(eventfd->context);
+	kfree(eventfd);
+}
 
-	/* On PREEMPT_RT it waits for RCU. Before SETUP there was nobody to wake. */
-	if (q->count)
-		irq_work_sync(&q->irq_work);
-	cancel_work_sync(&q->group_work);
+static void dln_eventfd_free_rcu(struct rcu_head *rcu)
+{
+	dln_eventfd_free(container_of(rcu, struct dln_eventfd, rcu));
+}
+
+/* The file is gone, and what it held: see dln_release(). */
+void dln_put(struct dln_queue *q)
+{
+	struct dln_eventfd *eventfd;
+
+	if (!refcount_dec_and_test(&q->references))
+		return;
+	/* Whoever signals has a reference, or the file. */
+	eventfd = rcu_dereference_protected(q->eventfd, true);
 	if (eventfd)
-		eventfd_ctx_put(eventfd);
+		dln_eventfd_free(eventfd);
+	put_pid(q->opener);
+	kfree(q);
 }
 
 __poll_t dln_poll(struct file *file, struct poll_table_struct *table)
@@ -153,23 +247,43 @@ int dln_fasync(int fd, struct file *file, int on)
 	return fasync_helper(fd, file, on, &q->fasync);
 }
 
+static struct dln_eventfd *dln_eventfd_new(int fd)
+{
+	struct dln_eventfd *eventfd = kmalloc(sizeof(*eventfd),
+					      GFP_KERNEL_ACCOUNT);
+	struct eventfd_ctx *context;
+
+	if (!eventfd)
+		return ERR_PTR(-ENOMEM);
+	context = eventfd_ctx_fdget(fd);
+	if (IS_ERR(context)) {
+		kfree(eventfd);
+		return ERR_CAST(context);
+	}
+	eventfd->context = context;
+	return eventfd;
+}
+
+/* It takes no lock, so it waits for nobody. */
 long dln_set_eventfd(struct dln_queue *q, int fd)
 {
-	struct eventfd_ctx *ctx = NULL;
+	struct dln_eventfd *eventfd = NULL;
 
 	if (fd < -1)
 		return -EBADF;
 	if (fd >= 0) {
-		ctx = eventfd_ctx_fdget(fd);
-		if (IS_ERR(ctx))
-			return PTR_ERR(ctx);
+		eventfd = dln_eventfd_new(fd);
+		if (IS_ERR(eventfd))
+			return PTR_ERR(eventfd);
 	}
-	mutex_lock(&q->mutex);
-	ctx = rcu_replace_pointer(q->eventfd, ctx, lockdep_is_held(&q->mutex));
-	mutex_unlock(&q->mutex);
-	if (ctx) {
-		synchronize_rcu();
-		eventfd_ctx_put(ctx);
-	}
+	eventfd = unrcu_pointer(xchg(&q->eventfd, RCU_INITIALIZER(eventfd)));
+	if (eventfd)
+		call_rcu(&eventfd->rcu, dln_eventfd_free_rcu);
 	return 0;
+}
+
+/* What was freed by RCU is freed by our own code. */
+void dln_wake_exit(void)
+{
+	rcu_barrier();
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * deadline_slot_arm(), _move(), _cancel() and _request() inline, for those who
+ * deadline_slot_arm(), _move(), _cancel() and _expire() inline, for programs that
  * include this file; the library exports the same functions from the same text.
- * It is the program's side of the slot protocol (linux/deadline.rst) as
- * DEADLINE_FEATURE_WORD has it: a program that includes it is tied to that.
+ * It is the program's side of the slot protocol (uapi/deadline.rst) as
+ * DEADLINE_FEATURE_WORD has it: a program that includes it works with kernels that
+ * have this feature, and with the library's thread.
  */
 #ifndef DEADLINE_INLINE_H
 #define DEADLINE_INLINE_H
@@ -24,14 +25,12 @@ extern "C" {
 /* Out of line: what is rare. Same results as the callers'. */
 int deadline_slot_arm_slow_(deadline_slot *slot, uint32_t flags, uint64_t when);
 int deadline_slot_over_(const deadline_slot *slot);
-int deadline_slot_ring_(deadline_slot *slot, int armed);
+int deadline_slot_hand_in_(deadline_slot *slot, int armed);
 
-/* For <deadline_uring.h>. Arm without a doorbell: 1 if *@ret_slot needs it */
-int deadline_slot_arm_silent_(deadline_slot *slot, uint64_t when,
-			      uint32_t *ret_slot);
-/* Ring for all of them: 0 or -errno. */
-int deadline_queue_ring_(deadline_queue *queue, const uint32_t *slots,
-			 unsigned int n);
+/* For <deadline_uring.h>. Arm without a doorbell: 1 if one is needed */
+int deadline_slot_arm_silent_(deadline_slot *slot, uint64_t when);
+/* Ring it: 0 or -errno. */
+int deadline_queue_doorbell_(deadline_queue *queue);
 /* DEADLINE_FEATURE_* of the device; 0 where a thread serves */
 uint64_t deadline_queue_features_(const deadline_queue *queue);
 
@@ -81,7 +80,7 @@ int deadline_slot_arm(deadline_slot *slot, uint32_t flags, uint64_t when)
 			    top - DEADLINE_WORD_STATE + DEADLINE_WORD_ARMED))
 		return deadline_slot_arm_slow_(slot, flags, when);
 	if (__atomic_load_n(&slot->queued, __ATOMIC_SEQ_CST) > top)
-		return deadline_slot_ring_(slot, 0);
+		return deadline_slot_hand_in_(slot, 0);
 	return 0;
 }
 
@@ -98,7 +97,7 @@ DEADLINE_INLINE int deadline_slot_move(deadline_slot *slot, uint64_t when)
 				 (old & DEADLINE_WORD_STATE)));
 	if (top < old &&
 	    __atomic_load_n(&slot->queued, __ATOMIC_SEQ_CST) > top)
-		return deadline_slot_ring_(slot, 1);
+		return deadline_slot_hand_in_(slot, 1);
 	return 1;
 }
 
@@ -121,7 +120,7 @@ DEADLINE_INLINE int deadline_slot_cancel(deadline_slot *slot)
 	return deadline_end_(slot, 0);
 }
 
-DEADLINE_INLINE int deadline_slot_request(deadline_slot *slot)
+DEADLINE_INLINE int deadline_slot_expire(deadline_slot *slot)
 {
 	return deadline_end_(slot, DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN);
 }

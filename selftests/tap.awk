@@ -5,8 +5,9 @@
 # line count. A program fails as a whole, whatever its results say, that does
 # not end well, that breaks its plan, or that a sanitizer complains of.
 #
-# The variable part is the name of the part; SKIPS, in the environment, has the
-# skips that are expected, one a line: part, program, and the text after "SKIP".
+# The variable part is the name of the part, and kernel that of its guest's kernel;
+# SKIPS, in the environment, has the skips that are expected, one a line: part or
+# kernel, program, and the text after "SKIP".
 
 # What was said since the last result: the last lines of it are its context.
 function said(line)
@@ -43,11 +44,16 @@ function program_ends(status)
 	program = ""
 }
 
+function expected(line)
+{
+	return index("\n" ENVIRON["SKIPS"] "\n", "\n" line "\n")
+}
+
 function skip(line)
 {
 	sub(/.*# SKIP */, "", line)
-	if (index("\n" ENVIRON["SKIPS"] "\n",
-		  "\n" part " " program " " line "\n")) {
+	if (expected(part " " program " " line) ||
+	    (kernel && expected(kernel " " program " " line))) {
 		skipped++
 	} else {
 		bad++

@@ -22,10 +22,13 @@ static void slots_open(unsigned int n)
 	must(!!idle, "calloc");
 	request = idle + n;
 	count = 2 * n;
-	for (i = 0; i < count; i++)
-		must(!deadline_slot_alloc(queue, i % n, &idle[i]),
+	for (i = 0; i < n; i++) {
+		must(!deadline_slot_alloc(queue, i, &idle[i]),
 		     "deadline_slot_alloc");
-	must(!deadline_slot_arm_many(idle, n, DEADLINE_NEVER), "arm_many");
+		must(!deadline_slot_alloc(queue, i, &request[i]),
+		     "deadline_slot_alloc");
+		must(!deadline_slot_arm(idle[i], 0, DEADLINE_NEVER), "arm");
+	}
 	wait_for_expiries();
 }
 

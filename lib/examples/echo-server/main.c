@@ -5,10 +5,20 @@
  */
 #include <netinet/in.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "echo.h"
+
+static const char help[] =
+"Usage: echo-server [CONNECTIONS [REQUESTS [ROUNDS]]]\n"
+"\n"
+"Print, as TAP, how many requests per second of its CPU time an echo server answers\n"
+"with two deadlines for each of CONNECTIONS (1000), kept in each of three ways, and\n"
+"with none; of REQUESTS (20000), in the median of ROUNDS (1).\n"
+"\n"
+"Exits: 0; 1 a deadline was not kept, or it costs more than it may; 2 usage\n";
 
 static const struct timing *const ways[] = {
 	&timing_none, &timing_deadline, &timing_link, &timing_heap,
@@ -120,7 +130,8 @@ static unsigned long number(const char *text, unsigned long max)
 	unsigned long n = strtoul(text, &end, 10);
 
 	if (*end || !n || n > max) {
-		fprintf(stderr, "usage: echo-server [CONNECTIONS [REQUESTS [ROUNDS]]]\n");
+		fprintf(stderr, "echo-server: '%s' is no number from 1 to %lu; see --help\n",
+			text, max);
 		exit(2);
 	}
 	return n;
@@ -133,6 +144,10 @@ int main(int argc, char **argv)
 	unsigned int i, way;
 	bool ok = true;
 
+	if (argc == 2 && !strcmp(argv[1], "--help")) {
+		fputs(help, stdout);
+		return 0;
+	}
 	if (argc > 1)
 		connections = number(argv[1], 20000);
 	if (argc > 2)

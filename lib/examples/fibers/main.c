@@ -23,6 +23,15 @@
 /* Nothing that does not hang takes so many seconds. */
 #define PATIENCE	600
 
+static const char help[] =
+"Usage: fibers [ROUNDS [SECONDS]]\n"
+"\n"
+"Print, as TAP, how late fibers that sleep wake beside fibers that compute, in each of\n"
+"8 ways, ROUNDS times (10000, a multiple of 80); then have all call malloc(3) for\n"
+"SECONDS (1), under a quantum of 100 us.\n"
+"\n"
+"Exits: 0; 1 some were later than they may be; 2 usage\n";
+
 /**
  * struct way - what the sleepers have beside them
  * @neighbour: what others do
@@ -30,7 +39,7 @@
  * @neighbours: how many they are
  * @workers: threads
  * @part: 1 of so many rounds is enough
- * @percent: so many are late at most for @quanta; 0: none has to be on time
+ * @quanta: how late they are at most; 0: none has to be on time
  * @preempt: signals stop fibers
  * @stop: one worker is stopped again and again, for STOP
  */
@@ -41,7 +50,6 @@ struct way {
 	unsigned int neighbours;
 	unsigned int workers;
 	unsigned int part;
-	unsigned int percent;
 	unsigned int quanta;
 	bool preempt;
 	bool stop;
@@ -122,22 +130,22 @@ static const struct way ways[] = {
 		.name = "3 that never yield",
 		.workers = 1, .neighbours = 3, .neighbour = spin,
 		.preempt = true, .sleep = fiber_sleep, .part = 1,
-		.percent = 100, .quanta = 1,
+		.quanta = 1,
 	}, {
 		.name = "3 that check the word, no signals",
 		.workers = 1, .neighbours = 3, .neighbour = spin_and_check,
 		.preempt = false, .sleep = fiber_sleep, .part = 1,
-		.percent = 100, .quanta = 1,
+		.quanta = 1,
 	}, {
 		.name = "3 that never yield, timeouts of contexts",
 		.workers = 1, .neighbours = 3, .neighbour = spin,
 		.preempt = true, .sleep = context_sleep, .part = 1,
-		.percent = 100, .quanta = 1,
+		.quanta = 1,
 	}, {
 		.name = "7 such, each computes until its timeout",
 		.workers = 1, .neighbours = 0, .neighbour = spin,
 		.preempt = true, .sleep = context_spin, .part = 10,
-		.percent = 100, .quanta = 7,
+		.quanta = 7,
 	}, {
 		.name = "3 that never yield, a timer thread",
 		.workers = 1, .neighbours = 3, .neighbour = spin,
@@ -146,7 +154,7 @@ static const struct way ways[] = {
 		.name = "4 that never yield, 2 workers",
 		.workers = 2, .neighbours = 4, .neighbour = spin,
 		.preempt = true, .sleep = fiber_sleep, .part = 1,
-		.percent = 100, .quanta = 2,
+		.quanta = 2,
 	}, {
 		.name = "4 that never yield, 2 workers, a timer thread",
 		.workers = 2, .neighbours = 4, .neighbour = spin,
@@ -155,7 +163,7 @@ static const struct way ways[] = {
 		.name = "4 that never yield, 2 workers, one stopped for 20 ms",
 		.workers = 2, .neighbours = 4, .neighbour = spin,
 		.preempt = true, .sleep = fiber_sleep, .part = 1,
-		.percent = 99, .quanta = 2,
+		.quanta = 2,
 		.stop = true,
 	},
 };
@@ -209,12 +217,14 @@ static unsigned long storm_rounds;
 
 static void storm(void *arg)
 {
-	void *volatile p;
 	unsigned long i;
+	char *p;
 
 	for (i = 0; deadline_now() < storm_end; i++) {
 		deadline_preempt_off();
 		p = malloc(16 + (i * 13 + (uintptr_t)arg) % 5000);
+		if (p)
+			*(volatile char *)p = 0;	/* so it is not left out */
 		free(p);
 		deadline_preempt_on();
 	}
@@ -290,8 +300,12 @@ static uint64_t run_beside_witnesses(void)
 static bool measure(unsigned int n)
 {
 	uint64_t bound = way->quanta * QUANTUM, limit = bound;
-	bool ok, exact = getenv("DEADLINE_ICOUNT");
+	const char *exact = getenv("DEADLINE_ICOUNT");
+	bool ok;
 
+	/* On other kernels than Linux 6.1 theirs take a little more of the CPU. */
+	if (exact && strcmp(exact, "6.1") != 0)
+		limit += bound / 10;
 	if (way->stop)
 		stopper = stopper_start(STOP);
 	if (exact)
@@ -301,9 +315,11 @@ static bool measure(unsigned int n)
 	ok = lates == rounds / way->part && (!stopper || stopper_end(stopper));
 	stopper = NULL;
 	if (way->quanta)
-		ok &= percentile(exact ? way->percent : 50) <= limit;
+		ok &= percentile(exact ? 99 : 50) <= limit;
+	/* A thread that runs in between, the kernel's or the library's, holds up a few. */
 	if (way->quanta && exact)
-		ok &= percentile(100) <= limit + (way->stop ? STOP + SLICES : 0);
+		ok &= percentile(100) <= limit + QUANTUM +
+			(way->stop ? STOP + SLICES : 0);
 	printf("%sok %u - %-51s %5.0f %5.0f %5.0f", ok ? "" : "not ", n,
 	       way->name, percentile(50) / 1e3, percentile(99) / 1e3,
 	       percentile(100) / 1e3);
@@ -335,13 +351,13 @@ int main(int argc, char **argv)
 	unsigned int i, seconds = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
 	bool ok = true;
 
-	if (argc > 3) {
-		fprintf(stderr, "usage: fibers [ROUNDS [SECONDS]]\n");
-		return 2;
+	if (argc == 2 && !strcmp(argv[1], "--help")) {
+		fputs(help, stdout);
+		return 0;
 	}
 	rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000;
-	if (!rounds || rounds % PARTS) {
-		fprintf(stderr, "fibers: a multiple of %lu rounds\n",
+	if (argc > 3 || !rounds || rounds % PARTS) {
+		fprintf(stderr, "fibers: ROUNDS must be a multiple of %lu; see --help\n",
 			PARTS);
 		return 2;
 	}

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: MIT
 /*
- * Usage: http ADDRESS PORT PATH
- *
- * The body to stdout; the request may take 10 s, and each phase what it says
- * below. No names: getaddrinfo(3) waits for as long as it likes.
+ * One HTTP request under a timeout, with a limit for each of its phases. There are no
+ * names of hosts: no limit holds for getaddrinfo(3) when it asks a server.
  */
 #include <netdb.h>
+#include <string.h>
 #include "http.h"
 
 #define SECOND 1000000000ull
+
+static const char help[] =
+"Usage: http ADDRESS PORT PATH\n"
+"\n"
+"Write the body of http://ADDRESS:PORT/PATH to stdout. The request may take 10 s, to\n"
+"connect 2 s, the header 5 s, and 2 s may pass without a byte of the body. ADDRESS and\n"
+"PORT are numbers.\n"
+"\n"
+"Exits: 0; 1 it failed, or the status is not 2xx; 2 usage\n";
 
 static const struct http_limits limits = {
 	.dial = 2 * SECOND,
@@ -47,8 +55,12 @@ int main(int argc, char **argv)
 	}, *at;
 	int ret;
 
+	if (argc == 2 && !strcmp(argv[1], "--help")) {
+		fputs(help, stdout);
+		return 0;
+	}
 	if (argc != 4) {
-		fprintf(stderr, "usage: http ADDRESS PORT PATH\n");
+		fprintf(stderr, "http: wants ADDRESS PORT PATH; see --help\n");
 		return 2;
 	}
 	ret = getaddrinfo(argv[1], argv[2], &hints, &at);

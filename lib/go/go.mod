@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MIT
+
+module deadline
+
+go 1.21

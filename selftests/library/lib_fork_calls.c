@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+/* In a child of fork(2) what the parent had is refused, by each call on its own. */
+#include "library.h"
+
+/**
+ * struct family - what the parent has
+ * @queue: a queue
+ * @slot: of it, armed
+ * @worker: the thread's
+ */
+struct family {
+	deadline_queue *queue;
+	deadline_slot *slot;
+	deadline_worker *worker;
+};
+
+/* How many calls of the child's were not refused */
+static int not_refused(void *arg)
+{
+	struct family *f = arg;
+
+	return (deadline_slot_set_user_data(f->slot, 1) != -ECHILD) +
+	       (deadline_slot_drop(f->slot) != -ECHILD) +
+	       (deadline_slot_when(f->slot) != 0) +
+	       (deadline_slot_remaining(f->slot) != 0) +
+	       (deadline_queue_set_signal(f->queue, thread_id(), SIGUSR1) != -ECHILD) +
+	       (deadline_queue_wait_under(deadline_background(), f->queue,
+					  DEADLINE_NEVER) != -ECHILD) +
+	       (deadline_worker_fd(f->worker) != -ECHILD) +
+	       (deadline_worker_before_sleep(f->worker) != -ECHILD) +
+	       (deadline_worker_after_sleep(f->worker) != -ECHILD);
+}
+
+TEST(refused)
+{
+	struct deadline_worker_options options = {};
+	struct family family;
+
+	ASSERT_EQ(0, deadline_queue_open(&family.queue, NULL));
+	ASSERT_EQ(0, deadline_slot_alloc(family.queue, 7, &family.slot));
+	ASSERT_EQ(0, deadline_slot_arm(family.slot, 0, deadline_in(1000 * SECOND)));
+	options.queue = family.queue;
+	ASSERT_EQ(0, deadline_worker_open(&family.worker, &options));
+	ASSERT_EQ(0, deadline_worker_switch(family.worker, DEADLINE_NEVER));
+	EXPECT_TRUE(exited(in_child(not_refused, &family), 0));
+	EXPECT_LT(0, deadline_slot_remaining(family.slot));
+	EXPECT_EQ(0, deadline_worker_before_sleep(family.worker));
+	EXPECT_EQ(0, deadline_worker_after_sleep(family.worker));
+	EXPECT_EQ(0, deadline_worker_close(family.worker));
+	deadline_queue_destroy(family.queue);
+}
+
+TEST_HARNESS_MAIN
