@@ -79,7 +79,8 @@ func (p *slotPools) get(timeout int64) *Slot {
 		}
 	}
 	kind := uint8(bits.Len64(uint64(timeout))) % kinds
-	at := &p.places[kind][stack()]
+	stack := stack()
+	at := &p.places[kind][stack]
 	if at.busy.CompareAndSwap(0, 1) {
 		s := at.slot
 		at.slot = nil
@@ -96,16 +97,17 @@ func (p *slotPools) get(timeout int64) *Slot {
 			return nil
 		}
 	}
-	s.kind = kind
+	s.kind, s.stack = kind, uint8(stack)
 	return s
 }
 
-// put takes back a slot that is not armed.
+// put takes back a slot that is not armed, to the place where it was taken: a caller
+// deeper in the stack may have another number.
 func (p *slotPools) put(s *Slot) {
 	if s.tells {
 		s.untell()
 	}
-	at := &p.places[s.kind%kinds][stack()]
+	at := &p.places[s.kind%kinds][s.stack%stacks]
 	if at.busy.CompareAndSwap(0, 1) {
 		there := at.slot
 		at.slot = s

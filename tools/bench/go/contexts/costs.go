@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sort"
 	"sync"
 	"time"
@@ -92,11 +93,15 @@ func steady(s side) time.Duration {
 		_, ends[i] = s.withTimeout(context.Background(), 10*time.Millisecond)
 	}
 	i := 0
-	took := each(func() {
+	one := func() {
 		ends[i%n]()
 		_, ends[i%n] = s.withTimeout(context.Background(), 10*time.Millisecond)
 		i += 7919
-	})
+	}
+	for i < n*7919 {
+		one()
+	}
+	took := each(one)
 	for _, end := range ends {
 		end()
 	}
@@ -137,15 +142,20 @@ func wakes(s side) time.Duration {
 }
 
 // callbacks returns how late functions after 10,000 deadlines within 100 ms start, of
-// all that are set three times.
-func callbacks(set func(time.Duration, func())) time.Duration {
+// all that are set three times. The garbage is collected in the midst of those 100 ms,
+// or not at all: a collection of this heap takes some 30 ms.
+func callbacks(set func(time.Duration, func()), collect bool) time.Duration {
 	const n, times = 10000, 3
 	late := make([]time.Duration, n*times)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	for round := 0; round < times; round++ {
 		runtime.GC()
 		var wait sync.WaitGroup
 		wait.Add(n)
 		first := time.Now().Add(n * 20 * time.Microsecond)
+		if collect {
+			time.AfterFunc(time.Until(first)+50*time.Millisecond, func() { go runtime.GC() })
+		}
 		for i := 0; i < n; i++ {
 			at, when := &late[round*n+i], first.Add(time.Duration(i*7919%n)*9900)
 			set(time.Until(when), func() {
@@ -207,9 +217,17 @@ func costs() {
 		{"late: blocked on Done, idle", both(wakes), 15 * time.Microsecond},
 	}
 	runtime.KeepAlive(kept1)
-	callback := [2]time.Duration{callbacks(afterContext), callbacks(afterTimer)}
-	// A tenth of how late time.AfterFunc's are
-	costs = append(costs, cost{"late: AfterFunc, one of 10,000", callback, callback[1] / 10})
+	for _, collect := range []bool{false, true} {
+		name := "late: AfterFunc, one of 10,000"
+		if collect {
+			name = "the same, garbage is collected"
+		}
+		callback := [2]time.Duration{
+			callbacks(afterContext, collect), callbacks(afterTimer, collect),
+		}
+		// A tenth of how late time.AfterFunc's are
+		costs = append(costs, cost{name, callback, callback[1] / 10})
+	}
 	for _, r := range costs {
 		limit := ""
 		if r.limit != 0 {
