@@ -841,7 +841,7 @@ int deadline_sleep(deadline_context *context, uint64_t until);
  * @size: sizeof(struct deadline_worker_options), or 0 for the same. A larger one is
  *	refused with -E2BIG unless what is unknown of it is zero.
  * @queue: its timers; borrowed, it must outlive the worker
- * @preempt: called in a handler of SIGURG, in the worker's thread, when the word is
+ * @preempt: called in a handler of @signal, in the worker's thread, when the word is
  *	over in code that allows it (deadline_preempt_on()). It must see to a
  *	deadline_worker_switch(), and may switch to other stacks before it returns,
  *	in the same thread; preemption is off until the tasks there turn it on. When
@@ -849,18 +849,20 @@ int deadline_sleep(deadline_context *context, uint64_t until);
  *	goes on to its end, or until the worker that the thread has now stops it.
  *	NULL: no signals, tasks look at the word.
  * @arg: for @preempt
+ * @signal: which signal, with @preempt; 0 = SIGURG
  */
 struct deadline_worker_options {
 	size_t size;
 	deadline_queue *queue;
 	void (*preempt)(void *arg);
 	void *arg;
+	int signal;
 };
 
 /**
  * deadline_worker_open() - make the calling thread a worker, with preemption off
  *
- * Its word is over until the first switch. With @preempt, SIGURG is unblocked in the
+ * Its word is over until the first switch. With @preempt, its signal is unblocked in the
  * thread until the close; while the program has it blocked, no task is stopped. A
  * handler of another signal is never stopped, nor anything while a signal is blocked
  * that was not when the worker was opened, or has been unblocked since: the task is
@@ -868,10 +870,11 @@ struct deadline_worker_options {
  * and the signal is unblocked. One that was blocked when the worker was opened is to be
  * unblocked with preemption off. A handler that blocks no signal at all (SA_NODEFER) is
  * told only by the signal stack: without one it may be stopped.
- * Return: 0; -EINVAL without options or queue; -E2BIG (see
- * deadline_worker_options); -EBUSY if the thread is a worker already, or if the
- * program has a handler of its own for SIGURG and @preempt is given; -ENOMEM, also if
- * there is no thread-specific key left; -ECHILD, and what deadline_queue_open() says.
+ * Return: 0; -EINVAL without options or queue, or with @preempt for a signal that cannot be
+ * caught; -E2BIG (see deadline_worker_options); -EBUSY if the thread is a worker already,
+ * or if the program has a handler of its own for the signal and @preempt is given; -ENOMEM,
+ * also if there is no thread-specific key left; -ECHILD, and what deadline_queue_open()
+ * says.
  */
 int deadline_worker_open(deadline_worker **ret_worker,
 			 const struct deadline_worker_options *options);
@@ -903,7 +906,10 @@ const deadline_word *deadline_worker_word(const deadline_worker *worker);
  * is over: otherwise the next task may have the rest of the quantum, and the clock need
  * not be read. It makes a system call only if no look is planned that comes early enough.
  * Async-signal-safe.
- * Return: 0; -ECHILD; what the doorbell says (then the word stays over).
+ * Return: 0; -EBUSY: since it was opened with @preempt, the program has given the signal
+ * a handler of its own, so no task is stopped any more (the word runs all the same; told
+ * at one in 64 of the calls that find the word over); -ECHILD; what the doorbell says
+ * (then the word stays over).
  */
 int deadline_worker_switch(deadline_worker *worker, uint64_t quantum_end);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * What a scheduler in user space needs of a thread that runs its tasks: one word
- * that says when to yield, sleep without missing a timer or a request, and SIGURG
+ * that says when to yield, sleep without missing a timer or a request, and a signal
  * for tasks that never look at the word.
  *
  * The word is that of a slot armed with the end of the quantum, in a queue of the
@@ -37,13 +37,15 @@
  * @pause: for how long @again is armed next
  * @preempt: called in the signal handler; NULL = no signals
  * @arg: with this
+ * @signal: which signal
+ * @ends: how often the word was over at a switch
  * @off: the thread's count: while it is not 0, no signal is needed; NULL once the thread
  *	has ended
  * @asking: how many look at @off and may send a signal
  * @thread: whose worker it is
  * @process: and where
  * @blocked: which signals have been blocked in the thread since it was opened, each time
- *	that one looked, as the kernel has it, without SIGURG
+ *	that one looked, as the kernel has it, without @signal
  * @unblocked: that was blocked, too
  * @alarm: ends a park; rung by requests that see @parked
  * @parked: the thread sleeps or is about to
@@ -57,6 +59,8 @@ struct deadline_worker {
 	uint64_t pause;
 	void (*preempt)(void *arg);
 	void *arg;
+	int signal;
+	unsigned int ends;
 	const unsigned int *off;
 	uint32_t asking;
 	pid_t thread;
@@ -82,7 +86,7 @@ static void signal_thread(const struct deadline_worker *worker)
 {
 	int saved = errno;
 
-	syscall(SYS_tgkill, worker->process, worker->thread, SIGURG);
+	syscall(SYS_tgkill, worker->process, worker->thread, worker->signal);
 	errno = saved;
 }
 
@@ -162,14 +166,14 @@ static void stop_later(struct deadline_worker *worker)
 		worker->pause *= 2;
 }
 
-/* What stands for SIGURG alone */
-static sigset_t only_urg(void)
+/* What stands for the worker's signal alone */
+static sigset_t only_signal(const struct deadline_worker *worker)
 {
-	sigset_t urg;
+	sigset_t set;
 
-	sigemptyset(&urg);
-	sigaddset(&urg, SIGURG);
-	return urg;
+	sigemptyset(&set);
+	sigaddset(&set, worker->signal);
+	return set;
 }
 
 /*
@@ -183,8 +187,8 @@ static sigset_t only_urg(void)
  */
 static void stop_task(ucontext_t *context)
 {
-	const sigset_t urg = only_urg();
 	struct deadline_worker *worker;
+	sigset_t set;
 
 	while ((worker = worker_of(self.preemptor)) && must_stop(worker)) {
 		preempt_off();
@@ -194,7 +198,8 @@ static void stop_task(ucontext_t *context)
 			return;
 		}
 		worker->pause = AGAIN;
-		pthread_sigmask(SIG_UNBLOCK, &urg, NULL);
+		set = only_signal(worker);
+		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 		worker->preempt(worker->arg);
 		self.off--;
 		/* [late] */
@@ -213,41 +218,55 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 	errno = saved;
 }
 
-/* SIGURG is ours if nobody else has it; ignored is what it is by default. */
-static int take_signal(void)
+static bool is_ours(const struct sigaction *action)
+{
+	return action->sa_flags & SA_SIGINFO && action->sa_sigaction == on_signal;
+}
+
+/* The signal is ours if the program has no handler for it. */
+static int take_signal(int signal)
 {
 	struct sigaction action = {
 		.sa_sigaction = on_signal,
 		.sa_flags = SA_RESTART | SA_SIGINFO,
 	}, old;
 
-	if (sigaction(SIGURG, NULL, &old))
+	if (sigaction(signal, NULL, &old))
 		return -errno;
-	if (old.sa_sigaction == on_signal)
+	if (is_ours(&old))
 		return 0;
 	if (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)
 		return -EBUSY;
-	return sigaction(SIGURG, &action, NULL) ? -errno : 0;
+	return sigaction(signal, &action, NULL) ? -errno : 0;
+}
+
+/* Has the program given the signal a handler of its own since? Asked for one in 64 */
+static bool lost_signal(struct deadline_worker *worker)
+{
+	struct sigaction now;
+
+	return worker->preempt && !(++worker->ends % 64) &&
+	       !sigaction(worker->signal, NULL, &now) && !is_ours(&now);
 }
 
 /* A signal that is blocked would stop nobody. */
 static void unblock_signal(struct deadline_worker *worker)
 {
-	const sigset_t urg = only_urg();
+	const sigset_t set = only_signal(worker);
 	sigset_t old;
 
-	pthread_sigmask(SIG_UNBLOCK, &urg, &old);
-	worker->unblocked = sigismember(&old, SIGURG);
-	worker->blocked = kernel_mask(&old) & ~kernel_mask(&urg);
+	pthread_sigmask(SIG_UNBLOCK, &set, &old);
+	worker->unblocked = sigismember(&old, worker->signal);
+	worker->blocked = kernel_mask(&old) & ~kernel_mask(&set);
 	worker->preemptor.declared = worker->blocked ? look_at_mask : NULL;
 }
 
 static void block_signal(const struct deadline_worker *worker)
 {
-	const sigset_t urg = only_urg();
+	const sigset_t set = only_signal(worker);
 
 	if (worker->unblocked)
-		pthread_sigmask(SIG_BLOCK, &urg, NULL);
+		pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
 /*
@@ -313,11 +332,11 @@ static int open_parts(struct deadline_worker *worker)
 	if (!ret)
 		ret = deadline_slot_alloc(worker->queue, 0, &worker->again);
 	if (!ret && worker->preempt) {
-		ret = take_signal();
+		ret = take_signal(worker->signal);
 		if (!ret)
 			ret = worker->queue->backend->signal(worker->queue,
 							     worker->thread,
-							     SIGURG);
+							     worker->signal);
 		worker->slot->flags |= DEADLINE_SLOT_SIGNAL;
 		worker->again->flags |= DEADLINE_SLOT_SIGNAL;
 	}
@@ -352,6 +371,7 @@ static int open_worker(struct deadline_worker **ret_worker,
 	worker->timers = options->queue;
 	worker->preempt = options->preempt;
 	worker->arg = options->arg;
+	worker->signal = options->signal ? options->signal : SIGURG;
 	worker->off = &self.off;
 	worker->thread = syscall(SYS_gettid);
 	worker->process = getpid();
@@ -450,7 +470,9 @@ int deadline_worker_switch(deadline_worker *worker, uint64_t quantum_end)
 		PROBE2(worker_yield, worker,
 		       __atomic_load_n(&worker->slot->word, __ATOMIC_RELAXED) &
 		       ~DEADLINE_WORD_STATE);
-		return deadline_slot_arm(worker->slot, 0, quantum_end);
+		ret = deadline_slot_arm(worker->slot, 0, quantum_end);
+		if (!ret && lost_signal(worker))
+			ret = -EBUSY;
 	}
 	return ret < 0 ? ret : 0;
 }
