@@ -187,6 +187,10 @@ TEST_F(chosen, means_nothing_without_preempt)
 	self->options.preempt = NULL;
 	self->options.signal = -1;
 	ASSERT_EQ(0, deadline_worker_open(&worker, &self->options));
+	ASSERT_EQ(0, deadline_worker_close(worker));
+	self->options.signal = SIGUSR2;
+	handle_myself(SIGUSR2);
+	ASSERT_EQ(0, deadline_worker_open(&worker, &self->options));
 	EXPECT_EQ(0, count_busy(640));
 }
 

@@ -3,7 +3,7 @@
  * late CAUSE FILE: a program whose reaper is kept from the CPU in one way, for deadline why
  * to say in which. On one CPU:
  *
- *	hogs		others of higher priority run
+ *	hog		another runs that is of higher priority
  *	quota		its cgroup's CPU quota is used up by another thread of it
  *	irqs-off	"culprit" has irqsoff.ko keep interrupts off
  *	throttled	its user's interrupts have had their share
@@ -100,26 +100,33 @@ static void observe(unsigned int rounds, void (*before)(void))
 	deadline_queue_close(queue);
 }
 
-static pid_t hog(const char *name)
+/* Runs for 5 of each 8 ms, so at half of the deadlines, before all that is not real-time */
+static pid_t hog(void)
 {
+	struct sched_param first = { .sched_priority = 1 };
+	uint64_t end;
 	pid_t pid = fork();
 
 	if (pid)
 		return pid;
-	prctl(PR_SET_NAME, name);
+	prctl(PR_SET_NAME, "hog");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;)
-		;
+	if (sched_setscheduler(0, SCHED_FIFO, &first))
+		fail("priority");
+	for (;;) {
+		end = deadline_in(5 * MS);
+		while (deadline_now() < end)
+			;
+		usleep(3000);
+	}
 }
 
-static void hogs(void)
+static void beside_hog(void)
 {
-	pid_t one = hog("hog"), two = hog("hog");
+	pid_t pid = hog();
 
-	setpriority(PRIO_PROCESS, 0, 15);
 	observe(20, NULL);
-	kill(one, SIGKILL);
-	kill(two, SIGKILL);
+	kill(pid, SIGKILL);
 }
 
 static void *burn(void *unused)
@@ -248,7 +255,7 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} ways[] = {
-		{ "hogs", hogs },
+		{ "hog", beside_hog },
 		{ "quota", quota },
 		{ "irqs-off", irqs_off },
 		{ "throttled", throttled },
@@ -273,6 +280,6 @@ int main(int argc, char **argv)
 			pause();
 		return 0;
 	}
-	fprintf(stderr, "usage: late hogs|quota|irqs-off|throttled|contexts FILE\n");
+	fprintf(stderr, "usage: late hog|quota|irqs-off|throttled|contexts FILE\n");
 	return 2;
 }

@@ -7,6 +7,7 @@
 #define NAMES	32768	/* threads whose name is known, a power of two */
 #define WORDS	1024
 #define STOPS	1024
+#define IN_KERNEL	100000	/* ns; longer than a thread takes back to user mode */
 
 /* As little of an event as is needed here; @thread is a cpu of CPU_IDLES' state too. */
 struct entry {
@@ -474,22 +475,27 @@ static bool in_group(const struct history *h, uint32_t thread, uint32_t member)
 }
 
 /*
- * Did a member of the group run on the CPU from the stop to @when? The kernel may find
- * some quota at the last moment, and then nothing was used up.
+ * Did members of the group run on the CPU from the stop to @when? The kernel may find some
+ * quota at the last moment, and then nothing was used up. But since Linux 6.18 each of
+ * them runs until it would return to user mode, and only then is stopped.
  */
 static bool goes_on(const struct history *h, const struct stop *stop, uint64_t when)
 {
 	size_t i = find(h, stop->time), end = find(h, when + 1);
+	uint64_t since = stop->time, ran = 0;
 	uint32_t runs = stop->pid;
 
 	for (; i < end; i++) {
 		if (at(h, i)->kind != EVENT_SWITCH || at(h, i)->cpu != stop->cpu)
 			continue;
-		runs = at(h, i)->thread;
 		if (runs && in_group(h, runs, stop->member))
-			return true;
+			ran += at(h, i)->time - since;
+		runs = at(h, i)->thread;
+		since = at(h, i)->time;
 	}
-	return runs && in_group(h, runs, stop->member);
+	if (runs && in_group(h, runs, stop->member))
+		ran += when - since;
+	return ran > IN_KERNEL;
 }
 
 bool history_stopped(const struct history *h, uint32_t thread, uint32_t cpu,
