@@ -69,6 +69,7 @@ struct task_struct;
  * @mode: of @timer and of all that join
  * @from: when the one that is served got its turn; under @lock
  * @empty: when the user's bucket would have been empty then; under @lock
+ * @reserved: @timer was started for a time between other users' turns; under @lock
  * @user: whose queues
  */
 struct dln_line {
@@ -79,6 +80,7 @@ struct dln_line {
 	enum hrtimer_mode mode;
 	u64 from;
 	u64 empty;
+	bool reserved;
 	struct dln_user *user;
 };
 

@@ -57,6 +57,26 @@ MODULE_PARM_DESC(cpu_share,
 
 static DEFINE_PER_CPU(u64, dln_all);
 
+/*
+ * Turns of different users begin so far apart on a CPU, and no sooner than as long after
+ * one as that took. Where the third timer in a row is due when the one before it has been
+ * served, Linux 7.2 takes that for a hang: no timer of the CPU fires for as long as the
+ * longest such row has ever lasted there. A thread that serves timers has no such rule.
+ */
+#define DLN_TURNS_APART		(25 * NSEC_PER_USEC)
+
+/**
+ * struct dln_turns - when the next user has a turn on a CPU
+ * @from: not before, unless his line has reserved an earlier time
+ * @last: whose turn was the last
+ */
+struct dln_turns {
+	u64 from;
+	const struct dln_line *last;
+};
+
+static DEFINE_PER_CPU(struct dln_turns, dln_turns);
+
 static void dln_pour(u64 *empty, u64 now, u64 ns, unsigned int share)
 {
 	*empty = max(*empty, now) + ns * 100 / max(share, 1u);
@@ -167,6 +187,7 @@ static void dln_line_start(struct dln_line *line, u64 soonest)
 	u64 when = max(dln_served_from(line->user), soonest);
 
 	lockdep_assert_held(&line->lock);
+	line->reserved = false;
 	hrtimer_start(&line->timer, ns_to_ktime(when), line->mode);
 }
 
@@ -186,9 +207,42 @@ void dln_line_join(struct dln_queue *q)
 	raw_spin_unlock(&line->lock);
 }
 
+/* Does another user's turn still keep the CPU? Then reserve the next time there. */
+static bool dln_line_waits(struct dln_line *line, u64 now)
+{
+	struct dln_turns *turns;
+
+	lockdep_assert_held(&line->lock);
+	if (dln_by_thread(line->mode))
+		return false;
+	turns = this_cpu_ptr(&dln_turns);
+	if (!line->reserved && turns->last != line && now < turns->from) {
+		dln_line_start(line, turns->from);
+		line->reserved = true;
+		turns->from += DLN_TURNS_APART;
+		dln_charge(line->user, now, DLN_ENTRY);
+		return true;
+	}
+	if (!line->reserved)
+		turns->from = max(turns->from, now + DLN_TURNS_APART);
+	line->reserved = false;
+	turns->last = line;
+	return false;
+}
+
+/* It began at @from, and is over now: the next user's is not before as long a time. */
+static void dln_turn_over(u64 from)
+{
+	struct dln_turns *turns = this_cpu_ptr(&dln_turns);
+	u64 now = ktime_get_ns();
+
+	turns->from = max(turns->from, now + (now - from));
+}
+
 /*
  * The line's timer fired: whose turn is it? NULL if it is too early, as more was
- * spent since the timer was started. To be followed by dln_line_done().
+ * spent since the timer was started, or others have their turns. To be followed by
+ * dln_line_done().
  */
 struct dln_queue *dln_line_next(struct dln_line *line)
 {
@@ -202,6 +256,8 @@ struct dln_queue *dln_line_next(struct dln_line *line)
 		dln_line_start(line, 0);
 		q = NULL;
 	}
+	if (q && dln_line_waits(line, now))
+		q = NULL;
 	if (q)
 		list_del_init(&q->turn);
 	line->serving = q;
@@ -223,6 +279,8 @@ void dln_line_done(struct dln_line *line)
 
 	dln_charge_interrupt(line->user, line->mode, line->from, 1);
 	raw_spin_lock_irqsave(&line->lock, flags);
+	if (!dln_by_thread(line->mode))
+		dln_turn_over(line->from);
 	line->serving = NULL;
 	empty = dln_empty_at(line->user);
 	if (!list_empty(&line->queues))

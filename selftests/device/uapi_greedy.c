@@ -38,6 +38,7 @@ struct bounds {
 	struct news *news;
 	struct left calm;
 	bool exact;
+	unsigned long hangs;
 	pid_t children[4];
 	unsigned int n;
 };
@@ -85,6 +86,42 @@ static double percent(const struct left *left, const struct left *calm)
 	return 100.0 * left->turns / calm->turns;
 }
 
+/* How often has a CPU had its timers due one upon the other, as the kernel counts it? */
+static unsigned long count_hangs(void)
+{
+	FILE *list = fopen("/proc/timer_list", "r");
+	unsigned long all = 0, n;
+	char line[256];
+
+	while (list && fgets(line, sizeof(line), list))
+		if (sscanf(line, " .nr_hangs : %lu", &n) == 1)
+			all += n;
+	if (list)
+		fclose(list);
+	return all;
+}
+
+/*
+ * Since Linux 7.2 the kernel fires no timer of the CPU then for as long as the longest such
+ * row has ever lasted, which those tests see to that come before. Was it so in this one?
+ */
+static bool held_back(struct __test_metadata *_metadata, const struct bounds *b)
+{
+	unsigned long hangs = count_hangs() - b->hangs;
+	unsigned int major = 0, minor = 0;
+
+	sscanf(getenv("DEADLINE_ICOUNT"), "%u.%u", &major, &minor);
+	if (!hangs || major < 7 || (major == 7 && minor < 2))
+		return false;
+	TH_LOG("%lu times the kernel held all timers back", hangs);
+	return true;
+}
+
+#define EXPECT_WITHIN(limit, value) do {	\
+	if ((value) <= (limit) || !held_back(_metadata, b))	\
+		EXPECT_GE(limit, value);	\
+} while (0)
+
 FIXTURE_SETUP(bounds)
 {
 	struct rlimit files = { 65536, 65536 };
@@ -97,6 +134,7 @@ FIXTURE_SETUP(bounds)
 	ASSERT_NE(MAP_FAILED, self->b.news);
 	pin_to(0);
 	self->b.calm = compute(&self->b.q, SCHED_FIFO);
+	self->b.hangs = count_hangs();
 }
 
 static void end_storm(struct bounds *b)
@@ -278,8 +316,8 @@ static void beside_storm(struct __test_metadata *_metadata, struct bounds *b,
 	EXPECT_LE(79, percent(&left, &b->calm));
 	/* By SCHED_OTHER, it may be somebody else's turn for a while. */
 	if (policy == SCHED_FIFO)
-		EXPECT_GE(50 * US, left.longest);
-	EXPECT_GE(20 * US, left.late);
+		EXPECT_WITHIN(50 * US, left.longest);
+	EXPECT_WITHIN(20 * US, left.late);
 }
 
 static void beside_queues(struct __test_metadata *_metadata,
@@ -397,6 +435,7 @@ TEST_F(bounds, group_signals)
 
 TEST_F(bounds, greedy_users)
 {
+	const struct bounds *b = &self->b;
 	struct left left;
 	struct queue q;
 	unsigned int i;
@@ -413,8 +452,9 @@ TEST_F(bounds, greedy_users)
 	queue_close(&q);
 	if (!self->b.exact)
 		return;
-	EXPECT_LE(49, percent(&left, &self->b.calm));
-	EXPECT_GE(100 * US, left.late);
+	/* 49 are promised; beside turns that are apart root has more (throttle.c). */
+	EXPECT_LE(is_rt() ? 49 : 53, percent(&left, &self->b.calm));
+	EXPECT_WITHIN(100 * US, left.late);
 }
 
 static int compare(const void *a, const void *b)
@@ -427,6 +467,7 @@ static int compare(const void *a, const void *b)
 /* A loop that polls and reaps, with a deadline each 2 us: how late it hears. */
 TEST_F(bounds, honest_loop)
 {
+	const struct bounds *b = &self->b;
 	uint32_t n = self->b.exact ? 10000 : 1000, heard = 0, slot, i;
 	uint32_t *list = calloc(n, sizeof(*list));
 	uint64_t *late = calloc(n, sizeof(*late));
@@ -459,9 +500,9 @@ TEST_F(bounds, honest_loop)
 	       status_of(&q.status->throttled));
 	/* On PREEMPT_RT so many take more than a user may have. */
 	if (self->b.exact && !is_rt()) {
-		EXPECT_GE(strcmp(getenv("DEADLINE_ICOUNT"), "6.1") ? 18 * US : 15 * US,
-			  late[n / 2]);
-		EXPECT_GE(60 * US, late[n - 1]);
+		EXPECT_WITHIN(strcmp(getenv("DEADLINE_ICOUNT"), "6.1") ? 18 * US : 15 * US,
+			      late[n / 2]);
+		EXPECT_WITHIN(60 * US, late[n - 1]);
 	}
 	queue_close(&q);
 	free(late);
