@@ -6,6 +6,7 @@
  * the other server is one of the same here, which answers with the header that it got.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -121,6 +122,8 @@ int main(void)
 	unsigned int n = 0;
 	char unit = 0;
 
+	/* A client may give up, and close, before it is answered. */
+	signal(SIGPIPE, SIG_IGN);
 	must(!deadline_with_timeout(deadline_background(), 0, &patient, 50 * SECOND) &&
 	     !deadline_with_timeout(patient, 0, &hasty, 30 * MS), "contexts");
 	tell(!strncmp(get_by_http("respond-async, wait=10", text), "200", 3) &&
