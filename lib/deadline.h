@@ -778,7 +778,7 @@ ssize_t deadline_sendmsg(deadline_context *context, int fd,
 /**
  * deadline_accept() - as accept4(2)
  *
- * The socket is O_NONBLOCK from then on. Return: what that does, or -errno.
+ * The listener is O_NONBLOCK from then on. Return: what that does, or -errno.
  */
 int deadline_accept(deadline_context *context, int fd, struct sockaddr *addr,
 		    unsigned int *addr_size, int flags, uint64_t until);

@@ -181,6 +181,39 @@ TEST_F(chosen, taken_later)
 	EXPECT_EQ(0, count_busy(640));
 }
 
+TEST_F(chosen, none_without_preempt)
+{
+	self->options.preempt = NULL;
+	self->options.signal = 0;
+	handle_myself(SIGURG);
+	ASSERT_EQ(0, deadline_worker_open(&worker, &self->options));
+	ASSERT_EQ(0, deadline_worker_switch(worker, deadline_in(MS)));
+	deadline_preempt_on();
+	WAIT_FOR(deadline_over(deadline_worker_word(worker)));
+	ASSERT_EQ(0, deadline_worker_switch(worker, DEADLINE_NEVER));
+	ASSERT_EQ(1, deadline_worker_request(worker));
+	deadline_preempt_off();
+	deadline_sleep(deadline_background(), deadline_in(5 * MS));
+	EXPECT_EQ(0, others);
+}
+
+/* Its size may be told, and be that of a later version that wants nothing new. */
+TEST_F(chosen, size)
+{
+	struct {
+		struct deadline_worker_options known;
+		int more;
+	} future = { .known = self->options };
+
+	self->options.size = sizeof(self->options);
+	ASSERT_EQ(0, deadline_worker_open(&worker, &self->options));
+	compute(1);
+	ASSERT_EQ(0, deadline_worker_close(worker));
+	future.known.size = sizeof(future);
+	ASSERT_EQ(0, deadline_worker_open(&worker, &future.known));
+	compute(1);
+}
+
 /* Without @preempt there is no signal that could be taken. */
 TEST_F(chosen, means_nothing_without_preempt)
 {
