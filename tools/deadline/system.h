@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What procfs and the cgroups say of processes and CPUs, for live.c */
+/* What procfs and the cgroups say of processes and CPUs, for live.c and records.c */
 #ifndef DEADLINE_SYSTEM_H
 #define DEADLINE_SYSTEM_H
 
