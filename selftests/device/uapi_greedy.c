@@ -108,18 +108,19 @@ static unsigned long count_hangs(void)
 static bool held_back(struct __test_metadata *_metadata, const struct bounds *b)
 {
 	unsigned long hangs = count_hangs() - b->hangs;
-	unsigned int major = 0, minor = 0;
+	unsigned int major, minor;
 
-	sscanf(getenv("DEADLINE_ICOUNT"), "%u.%u", &major, &minor);
-	if (!hangs || major < 7 || (major == 7 && minor < 2))
+	if (!hangs || sscanf(getenv("DEADLINE_ICOUNT"), "%u.%u", &major, &minor) != 2 ||
+	    major < 7 || (major == 7 && minor < 2))
 		return false;
 	TH_LOG("%lu times the kernel held all timers back", hangs);
 	return true;
 }
 
 #define EXPECT_WITHIN(limit, value) do {	\
-	if ((value) <= (limit) || !held_back(_metadata, b))	\
-		EXPECT_GE(limit, value);	\
+	uint64_t most = (limit), is = (value);	\
+	if (is <= most || !held_back(_metadata, b))	\
+		EXPECT_GE(most, is);	\
 } while (0)
 
 FIXTURE_SETUP(bounds)

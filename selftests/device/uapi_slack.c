@@ -356,7 +356,7 @@ TEST_F(queue, periodic)
 {
 	unsigned long n = rounds(200), wrong = 0, seen = 0;
 	struct course c = { .period = 1000003 };
-	__u64 queued;
+	__u64 queued, want;
 
 	c.start = due(clock_ns() + 5 * MS);
 	self->q.slots[1].slack = 300 * US + 7;
@@ -368,8 +368,11 @@ TEST_F(queue, periodic)
 		/* Unless it is expiring again by now */
 		if (clock_ns() >= course_next(&c))
 			continue;
-		wrong += queued != due(course_next(&c)) +
-			 grains(300 * US + 7);
+		want = due(course_next(&c)) + grains(300 * US + 7);
+		if (queued != want)
+			TH_LOG("after %lu: a look at %llu, not %llu", c.passed,
+			       (unsigned long long)queued, (unsigned long long)want);
+		wrong += queued != want;
 		seen++;
 	}
 	EXPECT_EQ(0, wrong);
