@@ -476,8 +476,8 @@ static bool in_group(const struct history *h, uint32_t thread, uint32_t member)
 
 /*
  * Did members of the group run on the CPU from the stop to @when? The kernel may find some
- * quota at the last moment, and then nothing was used up. But since Linux 6.18 each of
- * them runs until it would return to user mode, and only then is stopped.
+ * quota at the last moment, and then nothing was used up. But on Linux 7.2 each of them
+ * runs until it would return to user mode, and only then is stopped.
  */
 static bool goes_on(const struct history *h, const struct stop *stop, uint64_t when)
 {
