@@ -184,15 +184,21 @@ static int set_up(struct work *work, unsigned int queues)
 	return 0;
 }
 
-/* Cancel what is still armed, and reap what has expired, all of it. */
+/*
+ * Cancel half of what is still armed, wait for the rest to expire, and reap what
+ * has expired, all of it.  Where threads take turns, as under valgrind, the lap
+ * may have been one turn, and nothing has expired before.
+ */
 static void finish(struct worker *w)
 {
 	deadline_queue *queue;
 	unsigned int i;
 
-	for (i = 0; i < SLOTS; i++)
+	for (i = 0; i < SLOTS / 2; i++)
 		w->counts.cancelled +=
 			deadline_slot_cancel(w->work->shared[i].slot);
+	for (; i < SLOTS; i++)
+		WAIT_FOR(slot_is_over(w->work->shared[i].slot));
 	for (i = 0; i < w->work->count; i++) {
 		queue = w->work->queues[i];
 		do {

@@ -14,7 +14,10 @@
 #define AHEAD	(1 * MS)
 #define FAR	(1000000 * MS)
 
+typedef double move_fn(unsigned int n);
+
 static struct io_uring ring;
+static deadline_slot *slots[MANY];
 
 static void ring_open(unsigned int entries, unsigned int mode)
 {
@@ -58,7 +61,7 @@ static unsigned int another(unsigned int i, unsigned int n)
 }
 
 /* Some moves of one, then of another */
-static double move_slots(deadline_slot **slots, unsigned int n)
+static double move_slots(unsigned int n)
 {
 	uint64_t start, when = deadline_in(FAR);
 	deadline_slot *slot;
@@ -101,10 +104,23 @@ static double move_timeouts(unsigned int n)
 	return (double)start / MOVES;
 }
 
+/* The least of several runs: the kernel's tick may come into one. */
+static double least(move_fn *move, unsigned int n)
+{
+	double best = move(n), next;
+	int tries;
+
+	for (tries = 0; tries < 3; tries++) {
+		next = move(n);
+		if (next < best)
+			best = next;
+	}
+	return best;
+}
+
 static void moves(void)
 {
 	static const unsigned int sizes[] = { 10, 1000, 10000, MANY };
-	static deadline_slot *slots[MANY];
 	deadline_queue *queue = queue_of(MANY);
 	uint64_t when = deadline_in(FAR);
 	unsigned int i, n = 0;
@@ -115,12 +131,11 @@ static void moves(void)
 			slots[n] = slot_of(queue);
 			must(!deadline_slot_arm(slots[n], 0, when), "arm");
 		}
-		move_slots(slots, n);
 		snprintf(name, sizeof(name), "move one of %u to a later time",
 			 n);
-		figure(name, move_slots(slots, n), 17, "instructions");
+		figure(name, least(move_slots, n), 17, "instructions");
 		figure("the same by IORING_OP_TIMEOUT_UPDATE",
-		       move_timeouts(n), 0, "instructions");
+		       least(move_timeouts, n), 0, "instructions");
 	}
 	while (n--)
 		deadline_slot_free(slots[n]);
