@@ -105,6 +105,82 @@ TEST_F(after, stop)
 	EXPECT_EQ(1, run_count());
 }
 
+static bool let_go;
+
+static void block(void *arg)
+{
+	count_run(arg);
+	WAIT_FOR(__atomic_load_n(&let_go, __ATOMIC_ACQUIRE));
+}
+
+/* One that has started goes on to block: a stop does not wait for it. */
+TEST_F(after, stop_of_one_that_blocks)
+{
+	ASSERT_EQ(0, deadline_after(self->root, block, NULL, &self->hook));
+	deadline_cancel(self->root, 0);
+	WAIT_FOR(run_count() == 1);
+	EXPECT_EQ(0, deadline_hook_stop(self->hook));
+	__atomic_store_n(&let_go, true, __ATOMIC_RELEASE);
+	EXPECT_EQ(0, deadline_hook_stop_wait(self->hook));
+	deadline_hook_free(self->hook);
+}
+
+TEST_F(after, stop_wait_of_one_that_has_not_started)
+{
+	ASSERT_EQ(0, deadline_after(self->root, count_run, NULL, &self->hook));
+	EXPECT_EQ(1, deadline_hook_stop_wait(self->hook));
+	EXPECT_EQ(0, deadline_hook_stop_wait(self->hook));
+	deadline_hook_free(self->hook);
+	deadline_cancel(self->root, 0);
+	EXPECT_EQ(0, run_count());
+}
+
+/* Whatever locks there are: of its own context, its parent's, and a queue's */
+static void use_all(void *arg)
+{
+	deadline_context *own = arg, *contexts[3];
+	deadline_hook *hook;
+	int i, failed = 0;
+
+	failed += deadline_with_timeout(own, 0, &contexts[0], SECOND) != 0;
+	failed += deadline_with_cancel(deadline_background(), &contexts[1]) != 0;
+	failed += deadline_with_deadline(contexts[1], 0, &contexts[2],
+					 deadline_in(SECOND)) != 0;
+	if (failed)
+		return;
+	failed += deadline_after(contexts[2], count_run, NULL, &hook) != 0;
+	failed += deadline_cancel(own, 0) != 0;
+	failed += deadline_cancel(contexts[1], 0) != 1;
+	failed += deadline_hook_stop_wait(hook) != 0;
+	failed += deadline_err(contexts[0]) == 0;
+	deadline_hook_free(hook);
+	for (i = 0; i < 3; i++)
+		deadline_release(contexts[i]);
+	if (!failed)
+		count_run(NULL);
+}
+
+/* No lock is held where a function runs, whatever ended the context. */
+TEST_F(after, uses_all)
+{
+	deadline_context *context;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, deadline_with_timeout(self->root, 0, &context,
+						   i ? SECOND * 1000 : MS));
+		ASSERT_EQ(0, deadline_after(context, use_all, context,
+					    &self->hook));
+		if (i == 1)
+			deadline_cancel(context, 0);
+		else if (i == 2)
+			deadline_cancel(self->root, 0);
+		WAIT_FOR(run_count() == 2 * (unsigned long)(i + 1));
+		deadline_hook_free(self->hook);
+		deadline_release(context);
+	}
+}
+
 TEST_F(after, never_over)
 {
 	ASSERT_EQ(0, deadline_after(deadline_background(), count_run, NULL,
@@ -261,6 +337,10 @@ TEST_F(after, executor)
 	deadline_hook *hooks[4];
 	int i;
 
+	/* One that never runs is no obstacle. */
+	ASSERT_EQ(0, deadline_after(deadline_background(), count_run, NULL,
+				    &self->hook));
+	deadline_hook_free(self->hook);
 	ASSERT_EQ(0, deadline_set_executor(submit));
 	for (i = 0; i < 4; i++)
 		ASSERT_EQ(0, deadline_after(self->root, count_run, NULL,

@@ -84,23 +84,19 @@ static void set_clock(uint64_t ns)
 }
 
 /* Only in a guest, whose clock is nobody else's */
-TEST(set)
+static void check_set(struct __test_metadata *_metadata, int clock, clockid_t id)
 {
 	deadline_queue *queue, *steady;
 	deadline_slot *slot, *other;
 	struct pollfd pollfd = { .events = POLLPRI };
-	uint64_t now;
 
-	if (!has_clocks())
-		return;
-	ASSERT_EQ(0, open_on(DEADLINE_CLOCK_REALTIME, &queue));
+	ASSERT_EQ(0, open_on(clock, &queue));
 	ASSERT_EQ(0, open_on(DEADLINE_CLOCK_BOOTTIME, &steady));
 	ASSERT_EQ(0, deadline_slot_alloc(queue, 0, &slot));
 	ASSERT_EQ(0, deadline_slot_alloc(steady, 0, &other));
-	now = ns_of(CLOCK_REALTIME);
-	ASSERT_EQ(0, deadline_slot_arm(slot, 0, now + HOUR));
+	ASSERT_EQ(0, deadline_slot_arm(slot, 0, ns_of(id) + HOUR));
 	ASSERT_EQ(0, deadline_slot_arm(other, 0, ns_of(CLOCK_BOOTTIME) + HOUR));
-	set_clock(now + 2 * HOUR);
+	set_clock(ns_of(CLOCK_REALTIME) + 2 * HOUR);
 	pollfd.fd = deadline_queue_fd(queue);
 	EXPECT_EQ(1, poll(&pollfd, 1, -1));
 	EXPECT_TRUE(pollfd.revents & POLLPRI);
@@ -112,6 +108,29 @@ TEST(set)
 	set_clock(ns_of(CLOCK_REALTIME) - 2 * HOUR);
 	deadline_queue_destroy(queue);
 	deadline_queue_destroy(steady);
+}
+
+TEST(set)
+{
+	if (!has_clocks())
+		return;
+	check_set(_metadata, DEADLINE_CLOCK_REALTIME, CLOCK_REALTIME);
+	check_set(_metadata, DEADLINE_CLOCK_TAI, CLOCK_TAI);
+}
+
+/* Neither ahead of the clock nor behind */
+TEST(now)
+{
+	uint64_t before, now, after;
+	int i, wrong = 0;
+
+	for (i = 0; i < 10000; i++) {
+		before = clock_ns();
+		now = deadline_now();
+		after = clock_ns();
+		wrong += now < before || now > after;
+	}
+	EXPECT_EQ(0, wrong);
 }
 
 TEST_HARNESS_MAIN

@@ -45,6 +45,41 @@ TEST_F(closed, wait_says_so)
 	EXPECT_EQ(0, deadline_queue_close(self->queue));
 }
 
+/*
+ * A doorbell that cannot be rung: the slot is not armed, or not any more.  The thread
+ * that serves needs no descriptor of the queue's for it.
+ */
+TEST_F(closed, doorbell_says_so)
+{
+	bool kernel = deadline_queue_backend(self->queue) ==
+		      DEADLINE_BACKEND_KERNEL;
+	uint64_t when = deadline_in(1000 * SECOND);
+	deadline_slot *other, *many[2];
+
+	ASSERT_EQ(0, deadline_slot_alloc(self->queue, 1, &other));
+	ASSERT_EQ(0, deadline_slot_arm(other, 0, when));
+	many[0] = self->slot;
+	many[1] = other;
+	close(self->fd);
+	EXPECT_EQ(kernel ? -EBADF : 0,
+		  deadline_slot_arm(self->slot, 0, when - 100 * SECOND));
+	EXPECT_EQ(kernel, slot_is_over(self->slot));
+	EXPECT_EQ(kernel ? -EBADF : 1,
+		  deadline_slot_move(other, when - 200 * SECOND));
+	EXPECT_EQ(kernel, slot_is_over(other));
+	deadline_slot_cancel(self->slot);
+	deadline_slot_cancel(other);
+	EXPECT_EQ(kernel ? -EBADF : 0,
+		  slots_arm(many, 2, when - 300 * SECOND));
+	EXPECT_EQ(kernel, slot_is_over(self->slot));
+	EXPECT_EQ(kernel, slot_is_over(other));
+	/* Whatever needs no doorbell goes on. */
+	if (kernel)
+		EXPECT_EQ(0, deadline_slot_arm(self->slot, 0, DEADLINE_NEVER));
+	EXPECT_EQ(1, deadline_slot_cancel(self->slot));
+	deadline_queue_destroy(self->queue);
+}
+
 /* The number is that of a pipe which is readable. */
 TEST_F(closed, another_file_wakes)
 {

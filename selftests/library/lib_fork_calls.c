@@ -7,11 +7,13 @@
  * @queue: a queue
  * @slot: of it, armed
  * @worker: the thread's
+ * @hook: of a context that runs
  */
 struct family {
 	deadline_queue *queue;
 	deadline_slot *slot;
 	deadline_worker *worker;
+	deadline_hook *hook;
 };
 
 /* How many calls of the child's were not refused */
@@ -20,6 +22,10 @@ static int not_refused(void *arg)
 	struct family *f = arg;
 
 	return (deadline_slot_set_user_data(f->slot, 1) != -ECHILD) +
+	       (deadline_slot_set_slack(f->slot, 1) != -ECHILD) +
+	       (deadline_slot_set_period(f->slot, 0) != -ECHILD) +
+	       (deadline_hook_stop(f->hook) != -ECHILD) +
+	       (deadline_hook_stop_wait(f->hook) != -ECHILD) +
 	       (deadline_slot_drop(f->slot) != -ECHILD) +
 	       (deadline_slot_when(f->slot) != 0) +
 	       (deadline_slot_remaining(f->slot) != 0) +
@@ -31,10 +37,17 @@ static int not_refused(void *arg)
 	       (deadline_worker_after_sleep(f->worker) != -ECHILD);
 }
 
+static void set(void *arg)
+{
+	__atomic_store_n((bool *)arg, true, __ATOMIC_RELEASE);
+}
+
 TEST(refused)
 {
 	struct deadline_worker_options options = {};
+	deadline_context *context;
 	struct family family;
+	bool ran = false;
 
 	ASSERT_EQ(0, deadline_queue_open(&family.queue, NULL));
 	ASSERT_EQ(0, deadline_slot_alloc(family.queue, 7, &family.slot));
@@ -42,7 +55,15 @@ TEST(refused)
 	options.queue = family.queue;
 	ASSERT_EQ(0, deadline_worker_open(&family.worker, &options));
 	ASSERT_EQ(0, deadline_worker_switch(family.worker, DEADLINE_NEVER));
+	ASSERT_EQ(0, deadline_with_cancel(deadline_background(), &context));
+	ASSERT_EQ(0, deadline_after(context, set, &ran, &family.hook));
 	EXPECT_TRUE(exited(in_child(not_refused, &family), 0));
+	/* What the child was refused has stopped nothing. */
+	EXPECT_EQ(1, deadline_cancel(context, 0));
+	EXPECT_EQ(0, deadline_hook_stop_wait(family.hook));
+	EXPECT_TRUE(ran);
+	deadline_hook_free(family.hook);
+	deadline_release(context);
 	EXPECT_LT(0, deadline_slot_remaining(family.slot));
 	EXPECT_EQ(0, deadline_worker_before_sleep(family.worker));
 	EXPECT_EQ(0, deadline_worker_after_sleep(family.worker));

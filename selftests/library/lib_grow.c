@@ -4,6 +4,7 @@
  * or reaps sees the expiries of all of it. And one is closed with all its slots.
  */
 #include <poll.h>
+#include <sys/resource.h>
 #include "library.h"
 
 #define FIRST 64
@@ -72,6 +73,45 @@ TEST(up_to_its_most)
 	deadline_slot_free(slot);
 	EXPECT_EQ(0, deadline_slot_alloc(queue, i, &slot));
 	deadline_queue_destroy(queue);
+}
+
+/* The most is no multiple of what it has: it gets what is left. */
+TEST(up_to_an_odd_number)
+{
+	struct deadline_options options = { .slots = FIRST, .slots_max = FIRST + 3 };
+	deadline_queue *queue;
+	deadline_slot *slot;
+	int i;
+
+	ASSERT_EQ(0, deadline_queue_open(&queue, &options));
+	for (i = 0; i < FIRST + 3; i++)
+		ASSERT_EQ(0, deadline_slot_alloc(queue, i, &slot));
+	EXPECT_EQ(-ENOSPC, deadline_slot_alloc(queue, i, &slot));
+	EXPECT_EQ(FIRST + 3, stats_of(queue).slots);
+	deadline_queue_destroy(queue);
+}
+
+/* There is no descriptor for what it would get; then there is. */
+TEST_F(grow, at_the_limit_of_descriptors)
+{
+	struct rlimit all, none;
+	deadline_slot *slot = POISON;
+	int i;
+
+	for (i = 0; i < FIRST; i++)
+		ASSERT_EQ(0, deadline_slot_alloc(self->queue, i, &slot));
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &all));
+	none = all;
+	none.rlim_cur = next_number();
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+	slot = POISON;
+	EXPECT_EQ(-EMFILE, deadline_slot_alloc(self->queue, i, &slot));
+	EXPECT_EQ(POISON, slot);
+	EXPECT_EQ(FIRST, stats_of(self->queue).slots);
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &all));
+	EXPECT_EQ(0, deadline_slot_alloc(self->queue, i, &slot));
+	/* It has grown, and of such a one it may be that something waits. */
+	EXPECT_TRUE(deadline_queue_pending(self->queue));
 }
 
 /* Every expiry is told once, of the slot that was armed. */

@@ -6,6 +6,7 @@
  * signal handler of the thread that is just doing so.
  */
 #include "library.h"
+#include "steps.h"
 
 #define FAR (deadline_in(1000 * SECOND))
 #define SLOTS 64
@@ -205,29 +206,6 @@ static void on_step(int signo)
 	if (++handler.steps == handler.at)
 		handler.act();
 }
-
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
-#define TRAP_FLAG 0x100
-
-/* Have the processor raise SIGTRAP after each instruction, or not. */
-static __attribute__((noinline)) void set_steps(bool on)
-{
-	unsigned long flags;
-
-	/* The stack below its pointer may be in use. */
-	asm volatile("lea -128(%%rsp), %%rsp; pushfq; popq %0; lea 128(%%rsp), %%rsp"
-		     : "=r" (flags) : : "memory");
-	flags = on ? flags | TRAP_FLAG : flags & ~TRAP_FLAG;
-	asm volatile("lea -128(%%rsp), %%rsp; pushq %0; popfq; lea 128(%%rsp), %%rsp"
-		     : : "r" (flags) : "memory", "cc");
-}
-#else
-/* Never interrupted here: what is tested is that all goes its usual way. */
-static void set_steps(bool on)
-{
-	(void)on;
-}
-#endif
 
 /* Arm a slot of which the handler may know; what that answers */
 static int arm_in_steps(deadline_slot *slot, uint64_t when)

@@ -87,6 +87,51 @@ TEST_F(many, no_needless_doorbell)
 	}
 }
 
+/* Each is due before those before it, so that all want a look sooner than is planned. */
+static uint64_t doorbells_of(deadline_queue *queue, deadline_slot **slots,
+			     unsigned int n)
+{
+	uint64_t before = stats_of(queue).doorbells;
+	uint64_t when[2 * MOST], far = deadline_in(1000 * SECOND);
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < n; i++)
+		when[i] = far - i * MS;
+	ret = deadline_slot_arm_many(slots, when, n);
+	while (n--)
+		ret |= deadline_slot_cancel(slots[n]) != 1;
+	return ret ? UINT64_MAX : stats_of(queue).doorbells - before;
+}
+
+/*
+ * One doorbell for up to 128 that follow each other and are of one queue; fewer where
+ * the thread that serves is about to look anyway.
+ */
+TEST_F(many, doorbells)
+{
+	static const unsigned int sizes[] = { 1, 128, 129, 256, 257 };
+	deadline_slot *mixed[256];
+	unsigned int i;
+	uint64_t rung;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		rung = doorbells_of(self->queues[0], self->slots[0] + i * 300,
+				    sizes[i]);
+		EXPECT_LE(1, rung);
+		EXPECT_GE((sizes[i] + 127) / 128, rung);
+	}
+	/* In two halves, and then by turns */
+	for (i = 0; i < 256; i++)
+		mixed[i] = self->slots[i / 128][2000 + i % 128];
+	EXPECT_EQ(1, doorbells_of(self->queues[1], mixed, 256));
+	for (i = 0; i < 256; i++)
+		mixed[i] = self->slots[i % 2][2500 + i / 2];
+	rung = doorbells_of(self->queues[1], mixed, 256);
+	EXPECT_LE(1, rung);
+	EXPECT_GE(128, rung);
+}
+
 /* Before the first of them is due: else that would have to wait for all. */
 TEST_F(many, later_ones_served_ahead)
 {

@@ -28,10 +28,13 @@ TEST_F(lib, refused)
 	EXPECT_EQ(0, deadline_slot_set_slack(slot, 0));
 }
 
-/* Reaped and overrun together are the periods that passed, each at its time. */
+/*
+ * Reaped and overrun together are the periods that passed, each at its time: to the
+ * nanosecond, from the one that it was armed for, which was rounded up.
+ */
 TEST_F(lib, each_period)
 {
-	uint64_t start = deadline_in(5 * MS) & ~15ull, passed = 0, exact;
+	uint64_t start = deadline_in(5 * MS) | 1, passed = 0, exact;
 	unsigned long i, n = rounds(500), early = 0, wrong = 0;
 	deadline_slot *slot = self->slots[3];
 	struct deadline_record record;
@@ -42,8 +45,8 @@ TEST_F(lib, each_period)
 		ASSERT_EQ(1, reap_one(self->queue, &record));
 		ASSERT_EQ(slot, record.slot);
 		passed += record.overruns + 1;
-		exact = start + (passed - 1) * PERIOD;
-		wrong += record.when + 16 <= exact || record.when >= exact + 16;
+		exact = (start + 15) / 16 * 16 + (passed - 1) * PERIOD;
+		wrong += record.when != exact;
 		early += record.expired_at < exact;
 		EXPECT_FALSE(slot_is_over(slot));
 	}
@@ -58,7 +61,7 @@ TEST_F(lib, each_period)
 TEST_F(lib, merged)
 {
 	deadline_slot *slot = self->slots[3];
-	uint64_t start = deadline_in(MS) & ~15ull, exact;
+	uint64_t start = deadline_in(MS) & ~15ull;
 	struct deadline_record record;
 
 	ASSERT_EQ(0, deadline_slot_set_period(slot, PERIOD));
@@ -67,9 +70,7 @@ TEST_F(lib, merged)
 	ASSERT_EQ(1, deadline_slot_cancel(slot));
 	ASSERT_EQ(1, deadline_queue_reap(self->queue, &record, 1));
 	EXPECT_LE(4, record.overruns);
-	exact = start + record.overruns * PERIOD;
-	EXPECT_GT(record.when + 16, exact);
-	EXPECT_LT(record.when, exact + 16);
+	EXPECT_EQ(start + record.overruns * PERIOD, record.when);
 	EXPECT_EQ(0, deadline_queue_reap(self->queue, &record, 1));
 }
 

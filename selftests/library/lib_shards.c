@@ -97,6 +97,7 @@ TEST_F(shards, all_or_none)
 	EXPECT_EQ(fd, next_fd());
 	EXPECT_EQ(0, deadline_shards_open(&shards, NULL, 2));
 	EXPECT_EQ(0, deadline_shards_close(shards));
+	EXPECT_EQ(fd, next_fd());
 }
 
 /* Have the first @n slots of a worker expire, and wait until they are in its ring. */
@@ -146,6 +147,20 @@ TEST_F(shards, own_first)
 			  worker_of(self->slots, records[i].slot));
 	EXPECT_EQ(0, deadline_shards_reap(self->shards, own, records,
 					  ARRAY_SIZE(records)));
+}
+
+/* Who reaps one queue leaves the others alone. */
+TEST_F(shards, of_one_alone)
+{
+	struct deadline_record record;
+
+	ASSERT_EQ(0, expire_some(self->shards, 1, self->slots[1], 2));
+	EXPECT_EQ(0, deadline_queue_reap(deadline_shards_queue(self->shards, 0),
+					 &record, 1));
+	EXPECT_EQ(1, deadline_queue_reap(deadline_shards_queue(self->shards, 1),
+					 &record, 1));
+	EXPECT_EQ(1, deadline_shards_reap(self->shards, 0, &record, 1));
+	EXPECT_EQ(1, worker_of(self->slots, record.slot));
 }
 
 /* No more than there is room for: the rest stays where it is. */

@@ -84,6 +84,22 @@ TEST_F(lib, user_data_changes)
 	EXPECT_EQ(UINT64_MAX, record.user_data);
 }
 
+/* What is tried on an expiry in vain leaves it as it was told. */
+TEST_F(lib, keeps_its_deadline)
+{
+	deadline_slot *slot = self->slots[0];
+	struct deadline_record record;
+
+	ASSERT_EQ(0, deadline_slot_arm(slot, 0, 4711));
+	WAIT_FOR(slot_is_over(slot));
+	EXPECT_EQ(0, deadline_slot_move(slot, deadline_in(HOUR)));
+	EXPECT_EQ(0, deadline_slot_cancel(slot));
+	EXPECT_EQ(0, deadline_slot_expire(slot));
+	EXPECT_EQ(1, reap_one(self->queue, &record));
+	EXPECT_EQ(slot, record.slot);
+	EXPECT_EQ(4711 / 16 * 16 + 16, record.when);
+}
+
 /* Nothing else has the queue looked at, so the slot expires when its slack is spent. */
 TEST(slack_of_the_queue)
 {

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include "library.h"
 
 TEST_F(lib, gives_up)
@@ -31,6 +32,34 @@ TEST_F(lib, at_once)
 	EXPECT_EQ(0, deadline_queue_wait(self->queue, DEADLINE_NEVER));
 	ASSERT_EQ(1, deadline_queue_reap(self->queue, &record, 1));
 	EXPECT_EQ(-ETIME, deadline_queue_wait(self->queue, 0));
+}
+
+static void *wait_a_little(void *queue)
+{
+	return (void *)(intptr_t)deadline_queue_wait(queue, deadline_in(MS));
+}
+
+/* The first sleep of a thread wants a descriptor; without a time it wants none. */
+TEST_F(lib, no_descriptor)
+{
+	struct deadline_record record;
+	struct rlimit all, none;
+	pthread_t thread;
+	void *ret;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &all));
+	none = all;
+	none.rlim_cur = next_number();
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_a_little, self->queue));
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	EXPECT_EQ(-EMFILE, (intptr_t)ret);
+	ASSERT_EQ(0, deadline_slot_arm(self->slots[0], 0, deadline_in(MS)));
+	EXPECT_EQ(1, reap_one(self->queue, &record));
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &all));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_a_little, self->queue));
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	EXPECT_EQ(-ETIME, (intptr_t)ret);
 }
 
 TEST_F(lib, woken)

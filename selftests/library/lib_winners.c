@@ -41,6 +41,24 @@ static int move(struct race *race)
 	return 0;
 }
 
+/* An expiry, not the slot: it is an end only of what has expired. */
+static int drop(struct race *race)
+{
+	int ret = 0;
+
+	while (!ret && !slot_is_over(race->slot))
+		ret = deadline_slot_drop(race->slot);
+	return ret ? ret : deadline_slot_drop(race->slot);
+}
+
+static int reap(struct race *race)
+{
+	struct deadline_record record;
+
+	WAIT_FOR(slot_is_over(race->slot));
+	return deadline_queue_reap(race->queue, &record, 1);
+}
+
 static int watch(struct race *race)
 {
 	WAIT_FOR(slot_is_over(race->slot));
@@ -105,7 +123,7 @@ static int race_all(struct race *race)
 	return 0;
 }
 
-/* As many expiries as nobody else won; @all: that is all of them. */
+/* As many expiries as were reaped, because nobody won; @all: each arm ends in one. */
 static void check(struct __test_metadata *_metadata,
 		  struct deadline_queue *queue, struct deadline_slot *slot,
 		  int (*ours)(struct race *race),
@@ -117,13 +135,13 @@ static void check(struct __test_metadata *_metadata,
 		.ours = ours,
 		.theirs = theirs,
 	};
+	uint64_t expired;
 
 	ASSERT_EQ(0, race_all(&race));
 	EXPECT_EQ(0, race.wrong);
-	WAIT_FOR(stats_of(race.queue).expired >= race.reaped);
-	EXPECT_EQ(race.reaped, stats_of(race.queue).expired);
-	if (all)
-		EXPECT_EQ(race.n, race.reaped);
+	expired = all ? race.n : race.reaped;
+	WAIT_FOR(stats_of(race.queue).expired >= expired);
+	EXPECT_EQ(expired, stats_of(race.queue).expired);
 }
 
 TEST_F(lib, cancel_expiry)
@@ -159,6 +177,17 @@ TEST_F(lib, move_request)
 TEST_F(lib, move_expiry)
 {
 	check(_metadata, self->queue, self->slots[0], move, watch, true);
+}
+
+/* Dropped by two threads, or dropped and reaped: one of them has it. */
+TEST_F(lib, drop_drop)
+{
+	check(_metadata, self->queue, self->slots[0], drop, drop, true);
+}
+
+TEST_F(lib, drop_reap)
+{
+	check(_metadata, self->queue, self->slots[0], drop, reap, true);
 }
 
 static void *reap_thread(void *arg)
