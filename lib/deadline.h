@@ -3,11 +3,10 @@
  * libdeadline: deadlines that are over on time, whoever is running
  *
  * All times are absolute nanoseconds of CLOCK_MONOTONIC, but those of a queue that has
- * another clock; saturating;
- * DEADLINE_NEVER is never. A deadline is rounded up to a multiple of 16 ns.
- * Functions return 0 or a positive answer, or -errno; what a function would
- * return through a ret_ pointer is untouched when it fails. errno is never
- * changed. Everything is thread-safe unless its text says otherwise.
+ * another clock; DEADLINE_NEVER is never, and so is a sum that would be more. A deadline
+ * is rounded up to a multiple of 16 ns. Functions return 0 or a positive answer, or
+ * -errno; what a function would return through a ret_ pointer is untouched when it fails.
+ * errno is never changed. Everything is thread-safe unless its text says otherwise.
  *
  * A call that sleeps until a time is woken at that time, without the thread's timer
  * slack (PR_SET_TIMERSLACK), which stays what the program has set.
@@ -183,7 +182,7 @@ const char *deadline_strerror(int ret);
 /** deadline_now() - CLOCK_MONOTONIC in ns. Async-signal-safe. */
 uint64_t deadline_now(void);
 
-/** deadline_in() - now + @ns, saturating. Async-signal-safe. */
+/** deadline_in() - now + @ns, at most DEADLINE_NEVER. Async-signal-safe. */
 uint64_t deadline_in(uint64_t ns);
 
 /**
