@@ -385,9 +385,12 @@ TEST_F(bounds, epoll_entries)
 	beside_entries(_metadata, &self->b, 1000, 79);
 	/*
 	 * Each interrupt lasts longer than a machine is stopped now and then, and one more
-	 * or less of them is a percent.
+	 * or less of them is a percent.  An emulator that is starved takes a second for each,
+	 * of which 100 ms are counted (DLN_CHARGE_MAX): on PREEMPT_RT the module's thread
+	 * then keeps RCU from its CPU.
 	 */
-	beside_entries(_metadata, &self->b, 20000, 78);
+	if (self->b.exact)
+		beside_entries(_metadata, &self->b, 20000, 78);
 }
 
 /* One alone may be a machine that was stopped, and is not held against its user. */
