@@ -9,7 +9,11 @@
  * errno is never changed. Everything is thread-safe unless its text says otherwise.
  *
  * A call that sleeps until a time is woken at that time, without the thread's timer
- * slack (PR_SET_TIMERSLACK), which stays what the program has set.
+ * slack (PR_SET_TIMERSLACK), which stays what the program has set. A signal handler that
+ * comes in the sleep of deadline_wait() or deadline_sleep() finds it to be 1 ns.
+ *
+ * Where the library has threads, a process goes on while any is left: end it by exit(3),
+ * not by pthread_exit(3) of the last other one.
  *
  * After fork(2) the child has the objects but no queue serves them: every word
  * reads over and the calls return -ECHILD. It may close, free and release them, and
@@ -33,8 +37,8 @@
  * sleeps already when they are closed may sleep on to its limit.
  *
  * To use a queue after its close, a slot after its free, or a context or hook without
- * a reference to it, is undefined, and so is to give one back twice. As with free(3),
- * the library does not notice. A slot belongs to one thread at a time, its owner: that
+ * a reference to it, is undefined, and so is to give one back twice, or to point to
+ * memory that is not there. As with free(3), the library does not notice. A slot belongs to one thread at a time, its owner: that
  * one alone makes the calls marked "owner only". The library does not check it.
  */
 #ifndef DEADLINE_H
@@ -87,16 +91,16 @@ enum {
  * @slots: How many slots it shall have at least; 0 = 4096, at most 1 << 20.
  * @slots_max: How many it may grow to, when deadline_slot_alloc() finds all taken: then
  *	it gets as many again as it has, or fewer at a limit. At least @slots;
- *	DEADLINE_NEVER = as many as are needed; 0 = it does not grow. Of one that may
- *	grow the descriptor is an epoll(7) instance, which is not to be read; and of one
- *	that has grown deadline_queue_pending() is true always.
+ *	DEADLINE_NEVER = as many as are needed; 0, or no more than it has = it does not
+ *	grow. Of one that may grow the descriptor is an epoll(7) instance, which is not
+ *	to be read; and of one that has grown deadline_queue_pending() is true always.
  * @backend: DEADLINE_BACKEND_*. AUTO takes the kernel, and the thread only if
  *	there is no device (ENOENT, ENODEV, ENXIO) or none for this user (EACCES,
  *	EPERM); every other failure of the kernel's, as a limit, is an error.
  *	deadline_queue_backend() tells which it is. AUTO is overridden by the
  *	variable DEADLINE_BACKEND, "kernel" or "thread" (not in set-user-ID
- *	programs). The thread is SCHED_FIFO, priority 1, where that is permitted
- *	and the process has no seccomp filter.
+ *	programs; empty, it overrides nothing). The thread is SCHED_FIFO, priority 1,
+ *	where that is permitted and the process has no seccomp filter.
  * @clock: DEADLINE_CLOCK_*, that of the deadlines of its slots; every @until is one of
  *	CLOCK_MONOTONIC all the same. If it is set, deadlines are due by the new time,
  *	poll(2) of the descriptor says POLLPRI, and @clock_sets of the statistics
@@ -269,8 +273,9 @@ int deadline_queue_wait(deadline_queue *queue, uint64_t until);
  *
  * For one that is in the midst of other code, as an interpreter. It is sent for each
  * expiry of a slot that is allocated after the call, at once where the kernel serves;
- * a signal that is pending already may stand for several. The expiries are reaped as
- * ever, or claimed by the next arm. Set another thread before this one ends: where a
+ * a signal that is pending already may stand for several, and at RLIMIT_SIGPENDING one of
+ * SIGRTMIN or above may be lost. The expiries are reaped as ever, or claimed by the next
+ * arm. Set another thread before this one ends: where a
  * thread serves, its number may mean another by then.
  * Return: 0; -EINVAL for such a signal or for a queue that may grow; -ESRCH; -EBADF if
  * the program has closed the queue's descriptor; -ECHILD.
@@ -667,8 +672,9 @@ int deadline_done_fd(deadline_context *context);
  * process had when the library was loaded (under a seccomp filter, those of the thread
  * that starts them), the signal mask of the thread that called this first, and all
  * signals blocked between functions; what one changes of its thread is its own affair.
- * It may end its thread by pthread_exit(3) or pthread_cancel(3). An exception out of it
- * is dropped; but on 32-bit Arm it ends the process.
+ * It may end its thread by pthread_exit(3) or pthread_cancel(3). If it returns in a child
+ * of fork(2) that it has made, its thread ends, and with its last thread the child. An
+ * exception out of it is dropped; but on 32-bit Arm it ends the process.
  * What is not stopped runs once, at the latest when the context is released whose word
  * this one has (deadline_context_word()); if that is the background's, never.
  * Return: 0, -EINVAL, -ENOMEM, -EAGAIN (no thread), -ECHILD.
@@ -710,7 +716,8 @@ void deadline_hook_free(deadline_hook *hook);
  * (pthread_cancel(3)). If @submit ends its thread or throws, that counts as non-zero,
  * also for what was to be submitted next. The call that ended the context has done all
  * else by then, and what it makes is where its ret_ parameter says; an exception comes
- * out of it. At a timeout the call is a thread's of the library: that is replaced if it
+ * out of it. At a timeout that is the call which first finds the context over, as
+ * deadline_err() or deadline_wait(), or a thread of the library: that is replaced if it
  * ended, and an exception is dropped as one of deadline_after()'s.
  *
  * A child of fork(2) has none, but the library's threads, until it sets its own.
@@ -745,14 +752,16 @@ int deadline_set_executor(int (*submit)(void (*fn)(void *arg), void *arg));
  * A thread that is cancelled (pthread_cancel(3)) ends in the sleep of a call, if it
  * sleeps, and before anything was moved; it leaves nothing behind. Such cancellation
  * points are these calls, deadline_wait(), deadline_queue_wait() and
- * deadline_worker_park(), and no others of the library.
+ * deadline_worker_park(), and no others of the library. A thread that can be cancelled
+ * anywhere (PTHREAD_CANCEL_ASYNCHRONOUS) must call nothing of the library.
  */
 
 /**
  * deadline_read() - as read(2)
  *
- * But the VTIME of a terminal does not end it, only the limits do. Return: what read(2)
- * does, or -errno.
+ * But the VTIME of a terminal does not end it, only the limits do; what the terminal has
+ * is returned, also if that is less than VMIN. And to read 0 bytes is no error where only
+ * their number would be one. Return: what read(2) does, or -errno.
  */
 ssize_t deadline_read(deadline_context *context, int fd, void *data,
 		      size_t size, uint64_t until);
@@ -766,12 +775,16 @@ ssize_t deadline_write(deadline_context *context, int fd, const void *data,
 /**
  * deadline_recvmsg() - as recvmsg(2)
  *
- * With MSG_ERRQUEUE it waits for an error, too. What has come is returned, also with
- * MSG_WAITALL. Return: what recvmsg(2) does, or -errno.
+ * With MSG_ERRQUEUE it waits for an error, too; with MSG_DONTWAIT for nothing. What has
+ * come is returned, also with MSG_WAITALL. Return: what recvmsg(2) does, or -errno.
  */
 ssize_t deadline_recvmsg(deadline_context *context, int fd, struct msghdr *msg,
 			 int flags, uint64_t until);
-/** deadline_sendmsg() - as sendmsg(2). Return: what that does, or -errno. */
+/**
+ * deadline_sendmsg() - as sendmsg(2)
+ *
+ * With MSG_DONTWAIT it does not wait. Return: what that does, or -errno.
+ */
 ssize_t deadline_sendmsg(deadline_context *context, int fd,
 			 const struct msghdr *msg, int flags, uint64_t until);
 /**
@@ -848,7 +861,8 @@ int deadline_sleep(deadline_context *context, uint64_t until);
  *	goes on to its end, or until the worker that the thread has now stops it.
  *	NULL: no signals, tasks look at the word.
  * @arg: for @preempt
- * @signal: which signal, with @preempt; 0 = SIGURG
+ * @signal: which signal, with @preempt; 0 = SIGURG. One of SIGRTMIN or above does not
+ *	come, and so stops no task, while the user is at RLIMIT_SIGPENDING.
  */
 struct deadline_worker_options {
 	size_t size;

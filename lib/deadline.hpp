@@ -73,7 +73,11 @@ constexpr uint64_t count(std::chrono::duration<Rep, Period> time)
 	} else if (real(time) >= real(nanoseconds::max())) {
 		return DEADLINE_NEVER;
 	}
-	return static_cast<uint64_t>(std::chrono::ceil<nanoseconds>(time).count());
+	/* Whole seconds apart: the rest is few enough units of any ratio for 64 bits. */
+	const auto whole = std::chrono::floor<std::chrono::seconds>(time);
+
+	return static_cast<uint64_t>((nanoseconds(whole) +
+				      std::chrono::ceil<nanoseconds>(time - whole)).count());
 }
 
 constexpr std::chrono::nanoseconds nanoseconds(uint64_t ns)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Threads of the library's own: no signal of the program's is for them. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -36,13 +37,15 @@ void take_affinity(void)
 int start_thread(pthread_t *thread, const pthread_attr_t *attr,
 		 void *(*fn)(void *arg), void *arg)
 {
+	int ret, saved = errno;
 	sigset_t all, old;
-	int ret;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
+	/* It returns its error, and may have one of clone(2) in errno besides. */
 	ret = pthread_create(thread, attr, fn, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	errno = saved;
 	return -ret;
 }
 

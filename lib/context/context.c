@@ -491,9 +491,11 @@ static int move_locked(struct deadline_context *node, uint64_t when,
 		       uint64_t limit)
 {
 	struct deadline_slot *slot = context_slot(node);
-	uint64_t word;
+	uint64_t word, now = clock_read();
 	int ret;
 
+	/* The look may be late, as in new_node(), or have slack left. */
+	context_help(node, now);
 	if (node->child && crowd_has_children(node))
 		return context_armed(node) ? -EBUSY : 0;
 	/*
@@ -519,8 +521,7 @@ static int move_locked(struct deadline_context *node, uint64_t when,
 		context_wake((__u64 *)state_half(&slot->word));
 	if (ret == 1) {
 		hooks_look_again(node);
-		/* The look may be late, as in new_node(), or have slack left. */
-		context_help(node, clock_read());
+		context_help(node, now);
 	}
 	return ret;
 }

@@ -377,8 +377,10 @@ int deadline_done_fd(deadline_context *context)
 	if (context_orphan(node))
 		return -ECHILD;
 	ret = pool_dispatch(node);
-	if (ret)
+	if (ret) {
+		errno = saved;
 		return ret;
+	}
 	preempt_off();
 	futex_lock(&node->lock);
 	fd = node->done_fd - 1;

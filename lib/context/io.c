@@ -107,7 +107,7 @@ static ssize_t call(struct attempt *attempt)
 	if (!ret)
 		ret = attempt->try == try_transfer && !attempt->way.out ?
 		      try_patiently(attempt) : attempt->try(attempt);
-	while (ret == -EAGAIN) {
+	while (ret == -EAGAIN && !(attempt->flags & MSG_DONTWAIT)) {
 		ret = sleep_for_one(sleeper, attempt->way.fd, attempt->events);
 		if (ret > 0)
 			ret = attempt->try(attempt);
@@ -141,6 +141,17 @@ static ssize_t try_sendmsg(struct attempt *a)
 	return ret;
 }
 
+/* What accept4(2) says of a socket that does not listen: its type may have no listeners. */
+static ssize_t not_listening(int fd)
+{
+	socklen_t size = sizeof(int);
+	int type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size))
+		return -errno;
+	return type == SOCK_STREAM || type == SOCK_SEQPACKET ? -EINVAL : -EOPNOTSUPP;
+}
+
 /* Only a socket that listens is made O_NONBLOCK. */
 static ssize_t try_accept(struct attempt *a)
 {
@@ -149,7 +160,7 @@ static ssize_t try_accept(struct attempt *a)
 
 	if (getsockopt(a->way.fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size))
 		return -errno;
-	ret = listens ? way_nonblock(a->way.fd) : -EINVAL;
+	ret = listens ? way_nonblock(a->way.fd) : not_listening(a->way.fd);
 	if (ret)
 		return ret;
 	return result(syscall(SYS_accept4, a->way.fd, a->addr, a->addr_size,
@@ -304,8 +315,12 @@ static int connect_within(struct connecting *connecting,
 		struct pollfd fds[2] = { { .fd = fd, .events = POLLOUT } };
 
 		ret = sleep_for(&connecting->sleeper, fds, 1);
-		if (ret > 0)
-			ret = connected(fd);
+		if (ret <= 0)
+			return ret;
+		ret = connected(fd);
+		/* The socket takes note of it, or would not refuse the next connect(2). */
+		if (!ret)
+			syscall(SYS_connect, fd, addr, addr_size);
 	}
 	return ret;
 }

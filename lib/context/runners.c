@@ -32,12 +32,14 @@
  * @thread: where
  * @since: from when on
  * @passed: it computes for long, and another thread is in front
+ * @forked: by the function: this is the child
  */
 struct run {
 	struct deadline_hook *hook;
 	pid_t thread;
 	uint64_t since;
 	bool passed;
+	bool forked;
 };
 
 /*
@@ -110,16 +112,23 @@ static void end_run(struct run *run)
 	own.passed -= run->passed;
 }
 
-/* The function ended its thread, by pthread_exit(3) or pthread_cancel(3). */
+/*
+ * The function ended its thread, by pthread_exit(3) or pthread_cancel(3), or by its return
+ * in a child: a child in which nothing else runs has no need of a thread that waits.
+ */
 static void lost(void *run)
 {
+	bool started;
+
 	/* What the thread's destructors call is not called by the function. */
 	current = NULL;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	mutex_lock(&own.mutex);
 	end_run(run);
+	started = own.started;
 	mutex_unlock(&own.mutex);
-	runners_start();
+	if (started)
+		runners_start();
 }
 
 /* The thread may be cancelled here and nowhere else, by who was told its number. */
@@ -132,6 +141,9 @@ static void run_function(struct run *run)
 	call_catching(hook_run, run->hook);
 	pthread_testcancel();
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	fork_check();
+	if (run->forked)
+		pthread_exit(NULL);
 	pthread_cleanup_pop(0);
 }
 
@@ -241,7 +253,8 @@ static void *own_thread(void *unused)
 
 /*
  * In the child of a fork: the threads are gone, and what had not been run is the
- * parent's to run. The function that forked, if one did, goes on in the child.
+ * parent's to run. The function that forked, if one did, goes on in the child, and its
+ * thread ends with it.
  */
 void runners_begin(void)
 {
@@ -256,6 +269,7 @@ void runners_begin(void)
 	if (current) {
 		current->thread = syscall(SYS_gettid);
 		current->passed = false;
+		current->forked = true;
 	}
 	own.waiting = 0;
 	own.looking = false;

@@ -14,14 +14,19 @@
 
 /*
  * While a thread sleeps here its timer slack is the least there is, so that the sleep
- * ends on time; then the slack is again what the program has set.
+ * ends on time; then the slack is again what the program has set, be it a signal handler
+ * that did so meanwhile.
  */
+static long get_slack(void)
+{
+	/* prctl(3) would return an int. */
+	return syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+}
+
 static long lower_slack(void)
 {
-	long slack;
+	long slack = get_slack();
 
-	/* prctl(3) would return an int. */
-	slack = syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
 	if (slack > 1)
 		syscall(SYS_prctl, PR_SET_TIMERSLACK, 1, 0, 0, 0);
 	return slack;
@@ -32,7 +37,7 @@ static void restore_slack(void *arg)
 {
 	long slack = *(long *)arg;
 
-	if (slack > 1)
+	if (slack > 1 && get_slack() == 1)
 		syscall(SYS_prctl, PR_SET_TIMERSLACK, slack, 0, 0, 0);
 }
 

@@ -121,7 +121,7 @@ int deadline_queue_open(deadline_queue **ret_queue,
 		free(queue);
 		goto out;
 	}
-	if (checked.slots_max) {
+	if (checked.slots_max > queue->count) {
 		ret = grow_begin(queue, checked.slots_max);
 		if (ret) {
 			deadline_queue_destroy(queue);

@@ -14,6 +14,9 @@ static int set_signal(struct deadline_queue *queue, pid_t thread, int signal)
 	/* The number of its descriptor may be another file's by now. */
 	if (!queue_is_whole(queue))
 		return -EBADF;
+	/* tgkill(2) says EINVAL of a number that no thread can have. */
+	if (thread <= 0)
+		return -ESRCH;
 	if (syscall(SYS_tgkill, getpid(), thread, 0))
 		return -errno;
 	ret = queue->backend->signal(queue, thread, signal);

@@ -45,7 +45,10 @@ static constexpr uint64_t at(Duration time)
 static bool durations()
 {
 	using picoseconds = std::chrono::duration<int64_t, std::pico>;
+	using samples = std::chrono::duration<int64_t, std::ratio<1, 44100>>;
+	using frames = std::chrono::duration<int64_t, std::ratio<1001, 30000>>;
 	using seconds = std::chrono::duration<float>;
+	volatile int64_t day = 86400;
 
 	static_assert(span(5ms).ns == 5000000 && at(5ms) == 5000000);
 	return span(picoseconds(1)).ns == 1 && at(picoseconds(1001)) == 2 &&
@@ -55,6 +58,8 @@ static bool durations()
 	       at(std::chrono::nanoseconds::max()) == DEADLINE_NEVER &&
 	       at(std::chrono::nanoseconds::max() - 1ns) == INT64_MAX - 1 &&
 	       span(seconds(0.5f)).ns == 500000000 &&
+	       span(samples(44100 * day * 36500 + 1)).ns == 3153600000000022676 &&
+	       span(frames(30000 * day * 10)).ns == 864864000000000 * 1000 &&
 	       span(seconds(1e30f)).ns == DEADLINE_NEVER &&
 	       moment(deadline::never).ns == DEADLINE_NEVER &&
 	       moment(deadline::clock::now()).ns <= deadline_now() &&

@@ -71,4 +71,36 @@ TEST(refused)
 	deadline_queue_destroy(family.queue);
 }
 
+static void fork_and_return(void *arg)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		__atomic_store_n((pid_t *)arg, pid, __ATOMIC_RELEASE);
+}
+
+/*
+ * A function of deadline_after() that forks, and returns in the child too: that is the end
+ * of the child's only thread, and so of the child.
+ */
+TEST(function_returns_in_a_child)
+{
+	deadline_context *context;
+	deadline_hook *hook;
+	pid_t child = 0;
+	int i, status;
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, deadline_with_cancel(deadline_background(), &context));
+		ASSERT_EQ(0, deadline_after(context, fork_and_return, &child, &hook));
+		EXPECT_EQ(1, deadline_cancel(context, 0));
+		EXPECT_EQ(0, deadline_hook_stop_wait(hook));
+		ASSERT_LT(0, child);
+		EXPECT_EQ(child, waitpid(child, &status, 0));
+		EXPECT_TRUE(exited(status, 0));
+		deadline_hook_free(hook);
+		deadline_release(context);
+	}
+}
+
 TEST_HARNESS_MAIN

@@ -3,6 +3,7 @@
  * What a blocking call returns is what the system call would, at once, whatever the
  * thread has read before and whatever it lacks to sleep.
  */
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -42,16 +43,22 @@ static ssize_t read_some(int fd, void *data, size_t size)
 
 TEST_F(errors, of_another_descriptor)
 {
-	int fds[2], fd = eventfd(0, EFD_CLOEXEC);
+	int fds[2], stream[2], fd = eventfd(0, EFD_CLOEXEC);
 	uint32_t half;
 
 	ASSERT_EQ(0, pipe(fds));
 	EXPECT_EQ(-EBADF, read_some(fds[1], &self->byte, 1));
 	EXPECT_EQ(-EINVAL, read_some(fd, &half, sizeof(half)));
 	EXPECT_EQ(-EBADF, read_some(-1, &self->byte, 1));
-	EXPECT_EQ(-EINVAL, deadline_accept(deadline_background(),
-					   self->pair[0], NULL, NULL, 0,
-					   deadline_in(LONG)));
+	/* Datagrams have no listeners; of this stream there could be one. */
+	EXPECT_EQ(-EOPNOTSUPP, deadline_accept(deadline_background(),
+					       self->pair[0], NULL, NULL, 0,
+					       deadline_in(LONG)));
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, stream));
+	EXPECT_EQ(-EINVAL, deadline_accept(deadline_background(), stream[0],
+					   NULL, NULL, 0, deadline_in(LONG)));
+	close(stream[0]);
+	close(stream[1]);
 	close(fds[0]);
 	close(fds[1]);
 	close(fd);
@@ -71,15 +78,62 @@ TEST_F(errors, of_the_same_number)
 	close(fds[0]);
 }
 
+/* MSG_DONTWAIT is the caller's wish, not the descriptor's: it is followed. */
+TEST_F(errors, of_who_will_not_wait)
+{
+	struct iovec part = { .iov_base = &self->byte, .iov_len = 1 };
+	struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	EXPECT_EQ(-EAGAIN, deadline_recvmsg(deadline_background(), self->pair[0],
+					    &msg, MSG_DONTWAIT,
+					    deadline_in(LONG)));
+	while (send(self->pair[1], "x", 1, MSG_DONTWAIT) == 1)
+		;
+	EXPECT_EQ(-EAGAIN, deadline_sendmsg(deadline_background(), self->pair[1],
+					    &msg, MSG_DONTWAIT,
+					    deadline_in(LONG)));
+	EXPECT_EQ(1, deadline_recvmsg(deadline_background(), self->pair[0],
+				      &msg, MSG_DONTWAIT, deadline_in(LONG)));
+}
+
+/* As with connect(2), the socket knows at once that it is connected. */
+TEST_F(errors, of_a_second_connect)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	socklen_t size = sizeof(addr);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	ASSERT_EQ(0, bind(listener, (struct sockaddr *)&addr, size));
+	ASSERT_EQ(0, listen(listener, 1));
+	ASSERT_EQ(0, getsockname(listener, (struct sockaddr *)&addr, &size));
+	EXPECT_EQ(0, deadline_connect(deadline_background(), fd,
+				      (struct sockaddr *)&addr, size,
+				      deadline_in(LONG)));
+	EXPECT_EQ(-EISCONN, deadline_connect(deadline_background(), fd,
+					     (struct sockaddr *)&addr, size,
+					     deadline_in(LONG)));
+	close(fd);
+	close(listener);
+}
+
 /* As read(2) of no bytes: it neither waits nor takes a datagram. */
 TEST_F(errors, of_nothing)
 {
+	int fd;
+
 	EXPECT_EQ(0, read_some(self->pair[0], &self->byte, 0));
 	ASSERT_EQ(1, write(self->pair[1], "x", 1));
 	EXPECT_EQ(0, read_some(self->pair[0], &self->byte, 0));
 	EXPECT_EQ(1, read_some(self->pair[0], &self->byte, 1));
 	EXPECT_EQ('x', self->byte);
 	EXPECT_EQ(-EBADF, read_some(-1, &self->byte, 0));
+	fd = eventfd(0, EFD_CLOEXEC);
+	EXPECT_EQ(0, read_some(fd, &self->byte, 0));
+	close(fd);
 }
 
 static void *poll_ready(void *arg)

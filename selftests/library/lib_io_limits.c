@@ -277,6 +277,25 @@ TEST(terminal_with_a_time)
 	EXPECT_EQ(0, deadline_read(context, e.fd, &byte, 1, DEADLINE_NEVER));
 }
 
+/* What it has is returned, though read(2) would wait for more. */
+TEST(terminal_with_a_number)
+{
+	struct termios raw;
+	struct ends e;
+	char bytes[5];
+
+	ASSERT_EQ(0, make_timed(&e));
+	ASSERT_EQ(0, tcgetattr(e.fd, &raw));
+	raw.c_cc[VTIME] = 0;
+	raw.c_cc[VMIN] = 5;
+	ASSERT_EQ(0, tcsetattr(e.fd, TCSANOW, &raw));
+	ASSERT_EQ(2, write(e.other, "ab", 2));
+	EXPECT_EQ(2, deadline_read(deadline_background(), e.fd, bytes, 5,
+				   DEADLINE_NEVER));
+	EXPECT_EQ(-ETIMEDOUT, deadline_read(deadline_background(), e.fd, bytes,
+					    5, deadline_in(MS)));
+}
+
 /* A set as large as poll(2) takes: there is room for none more. */
 TEST(poll_of_all)
 {

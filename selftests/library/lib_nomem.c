@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Where memory or a thread is not to be had: each public function that takes any says
- * -ENOMEM or -EAGAIN, hands nothing over, leaves no descriptor open, and can be called
+ * -ENOMEM or -EAGAIN, leaves errno as it was, hands nothing over, leaves no descriptor open, and can be called
  * again.  The Makefile has the linker put the functions below in the place of those
  * that allocate; each of a function's allocations fails in turn, in a process of its own.
  */
@@ -70,7 +70,11 @@ void *__wrap_mmap(void *at, size_t size, int prot, int flags, int fd,
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 			  void *(*fn)(void *arg), void *arg)
 {
-	return fails() ? EAGAIN : __real_pthread_create(thread, attr, fn, arg);
+	if (!fails())
+		return __real_pthread_create(thread, attr, fn, arg);
+	/* As the C library leaves it */
+	errno = EAGAIN;
+	return EAGAIN;
 }
 
 #define SLOTS 64
@@ -282,7 +286,10 @@ static int fail(const struct attempt *attempt)
 
 	count = 0;
 	fail_at = attempt->at;
+	errno = 4711;
 	ret = attempt->call->call();
+	if (errno != 4711)
+		ret = -EFAULT;
 	fail_at = 0;
 	return ret;
 }

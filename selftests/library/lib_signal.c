@@ -45,8 +45,15 @@ TEST_F(signal, refused)
 						     SIGRTMAX + 1));
 	/* Of another process */
 	EXPECT_EQ(-ESRCH, deadline_queue_set_signal(self->queue, 1, SIGUSR2));
+	EXPECT_EQ(-ESRCH, deadline_queue_set_signal(self->queue, 0, SIGUSR2));
+	EXPECT_EQ(-ESRCH, deadline_queue_set_signal(self->queue, -1, SIGUSR2));
 	ASSERT_EQ(0, deadline_queue_open(&queue, &grows));
 	EXPECT_EQ(-EINVAL, deadline_queue_set_signal(queue, thread_id(), SIGUSR2));
+	deadline_queue_destroy(queue);
+	/* It may not grow, after all. */
+	grows.slots_max = grows.slots;
+	ASSERT_EQ(0, deadline_queue_open(&queue, &grows));
+	EXPECT_EQ(0, deadline_queue_set_signal(queue, thread_id(), SIGUSR2));
 	deadline_queue_destroy(queue);
 }
 

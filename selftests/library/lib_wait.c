@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include "library.h"
 
 TEST_F(lib, gives_up)
@@ -441,6 +442,26 @@ TEST_F(lib, slack_stays)
 	EXPECT_EQ(-ETIME, deadline_queue_wait(self->queue, deadline_in(MS)));
 	EXPECT_EQ(123456, prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
 	deadline_release(context);
+}
+
+static void set_slack(int signo)
+{
+	(void)signo;
+	prctl(PR_SET_TIMERSLACK, 777777, 0, 0, 0);
+}
+
+/* What a signal handler sets while the thread sleeps is what the program has set. */
+TEST(slack_of_a_handler)
+{
+	struct sigaction action = { .sa_handler = set_slack };
+	struct itimerval soon = { .it_value.tv_usec = 20000 };
+
+	sigaction(SIGALRM, &action, NULL);
+	ASSERT_EQ(0, prctl(PR_SET_TIMERSLACK, 123456, 0, 0, 0));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &soon, NULL));
+	EXPECT_EQ(-EINTR, deadline_wait(deadline_background(),
+					deadline_in(1000 * SECOND)));
+	EXPECT_EQ(777777, prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
 }
 
 TEST_HARNESS_MAIN
