@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Where memory or a thread is not to be had: each public function that takes any says
- * -ENOMEM or -EAGAIN, leaves errno as it was, hands nothing over, leaves no descriptor open, and can be called
- * again.  The Makefile has the linker put the functions below in the place of those
- * that allocate; each of a function's allocations fails in turn, in a process of its own.
+ * -ENOMEM or -EAGAIN, leaves errno as it was, hands nothing over, leaves no descriptor
+ * open, and can be called again.  The Makefile has the linker put the functions below in
+ * the place of those that allocate; each of a function's allocations fails in turn, in a
+ * process of its own.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -74,7 +75,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 		return __real_pthread_create(thread, attr, fn, arg);
 	/* As the C library leaves it */
 	errno = EAGAIN;
-	return EAGAIN;
+	return errno;
 }
 
 #define SLOTS 64
