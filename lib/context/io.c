@@ -319,8 +319,9 @@ static int connect_within(struct connecting *connecting,
 			return ret;
 		ret = connected(fd);
 		/* The socket takes note of it, or would not refuse the next connect(2). */
-		if (!ret)
-			syscall(SYS_connect, fd, addr, addr_size);
+		if (!ret && syscall(SYS_connect, fd, addr, addr_size) &&
+		    errno != EISCONN)
+			ret = -errno;
 	}
 	return ret;
 }
