@@ -242,4 +242,40 @@ TEST(made_nonblocking)
 	EXPECT_TRUE(is_nonblocking(notify));
 }
 
+static void *read_all_later(void *arg)
+{
+	char byte;
+
+	usleep(20000);
+	while (recv(*(int *)arg, &byte, 1, MSG_DONTWAIT) == 1)
+		;
+	return NULL;
+}
+
+/* To a socket that only the call names poll(2) cannot tell of room: it goes on for all that. */
+TEST(goes_on_once_there_is_room)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct iovec part = { .iov_base = "x", .iov_len = 1 };
+	struct msghdr msg = { .msg_name = &addr, .msg_iov = &part, .msg_iovlen = 1 };
+	int full = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t size = sizeof(addr);
+	pthread_t thread;
+
+	ASSERT_EQ(0, bind(full, (struct sockaddr *)&addr, sizeof(sa_family_t)));
+	ASSERT_EQ(0, getsockname(full, (struct sockaddr *)&addr, &size));
+	msg.msg_namelen = size;
+	while (sendmsg(fd, &msg, MSG_DONTWAIT) == 1)
+		;
+	EXPECT_EQ(-ETIMEDOUT, deadline_sendmsg(deadline_background(), fd, &msg, 0,
+					       deadline_in(MS)));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_all_later, &full));
+	EXPECT_EQ(1, deadline_sendmsg(deadline_background(), fd, &msg, 0,
+				      DEADLINE_NEVER));
+	pthread_join(thread, NULL);
+	close(full);
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

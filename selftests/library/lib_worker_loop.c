@@ -3,7 +3,10 @@
  * A worker that sleeps in its own loop, here poll(2): what came since its last switch
  * is not missed, and a request or an expiry ends the sleep.
  */
+#include <errno.h>
 #include <poll.h>
+#include <sys/resource.h>
+#include <sys/time.h>
 #include "library.h"
 
 /* What takes longer than this was lost, in ms. */
@@ -124,6 +127,58 @@ TEST_F(loop, misses_no_request)
 	}
 	pthread_join(thread, NULL);
 	EXPECT_EQ(asker.rounds, asked);
+}
+
+static void on_alarm(int signo)
+{
+	(void)signo;
+}
+
+/* A signal that has a handler ends a park. */
+TEST_F(loop, park_is_interrupted)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+	struct itimerval soon = { .it_value.tv_usec = 20000 };
+
+	sigaction(SIGALRM, &action, NULL);
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &soon, NULL));
+	EXPECT_EQ(-EINTR, deadline_worker_park(self->worker,
+					       deadline_in(1000 * SECOND)));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &soon, NULL));
+	EXPECT_EQ(-EINTR, deadline_worker_park(self->worker, DEADLINE_NEVER));
+}
+
+/* The program has closed the descriptor, and a file of its own has the number. */
+TEST_F(loop, descriptor_is_closed)
+{
+	int pipes[2], fd = deadline_worker_fd(self->worker);
+	char byte = 0;
+
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(fd, dup2(pipes[0], fd));
+	ASSERT_EQ(1, write(pipes[1], "x", 1));
+	ASSERT_EQ(0, deadline_worker_before_sleep(self->worker));
+	EXPECT_EQ(-EBADF, deadline_worker_after_sleep(self->worker));
+	EXPECT_EQ(1, read(fd, &byte, 1));
+	EXPECT_EQ('x', byte);
+}
+
+/* There is no descriptor to sleep by, and so no worker; with one there is. */
+TEST_F(lib, no_descriptor_for_a_worker)
+{
+	struct deadline_worker_options options = { .queue = self->queue };
+	deadline_worker *worker = POISON;
+	struct rlimit all, none;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &all));
+	none = all;
+	none.rlim_cur = next_number();
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+	EXPECT_EQ(-EMFILE, deadline_worker_open(&worker, &options));
+	EXPECT_EQ(POISON, worker);
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &all));
+	ASSERT_EQ(0, deadline_worker_open(&worker, &options));
+	EXPECT_EQ(0, deadline_worker_close(worker));
 }
 
 TEST_HARNESS_MAIN
