@@ -85,12 +85,14 @@ static void fork_and_return(void *arg)
  */
 TEST(function_returns_in_a_child)
 {
-	/* Not on the stack, which LeakSanitizer does not know in the child */
-	static deadline_context *context;
-	static deadline_hook *hook;
+	deadline_context *context;
+	deadline_hook *hook;
 	pid_t child = 0;
 	int i, status;
 
+#ifdef __SANITIZE_ADDRESS__
+	SKIP(return, "ASan forgets its own locks at a fork");
+#endif
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, deadline_with_cancel(deadline_background(), &context));
 		ASSERT_EQ(0, deadline_after(context, fork_and_return, &child, &hook));
