@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include "library.h"
 
 TEST_F(lib, gives_up)
@@ -52,6 +53,8 @@ TEST_F(lib, no_descriptor)
 	none = all;
 	none.rlim_cur = next_number();
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+	if (timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC) >= 0)
+		SKIP(return, "the limit is known to valgrind alone");
 	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_a_little, self->queue));
 	ASSERT_EQ(0, pthread_join(thread, &ret));
 	EXPECT_EQ(-EMFILE, (intptr_t)ret);
