@@ -38,8 +38,9 @@
  *
  * To use a queue after its close, a slot after its free, or a context or hook without
  * a reference to it, is undefined, and so is to give one back twice, or to point to
- * memory that is not there. As with free(3), the library does not notice. A slot belongs to one thread at a time, its owner: that
- * one alone makes the calls marked "owner only". The library does not check it.
+ * memory that is not there. As with free(3), the library does not notice. A slot belongs
+ * to one thread at a time, its owner: that one alone makes the calls marked "owner only".
+ * The library does not check it.
  */
 #ifndef DEADLINE_H
 #define DEADLINE_H
@@ -275,8 +276,8 @@ int deadline_queue_wait(deadline_queue *queue, uint64_t until);
  * expiry of a slot that is allocated after the call, at once where the kernel serves;
  * a signal that is pending already may stand for several, and at RLIMIT_SIGPENDING one of
  * SIGRTMIN or above may be lost. The expiries are reaped as ever, or claimed by the next
- * arm. Set another thread before this one ends: where a
- * thread serves, its number may mean another by then.
+ * arm. Set another thread before this one ends: where a thread serves, its number may
+ * mean another by then.
  * Return: 0; -EINVAL for such a signal or for a queue that may grow; -ESRCH; -EBADF if
  * the program has closed the queue's descriptor; -ECHILD.
  */
