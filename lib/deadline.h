@@ -91,7 +91,8 @@ enum {
  *	one is refused with -E2BIG unless what is unknown of it is zero.
  * @slots: How many slots it shall have at least; 0 = 4096, at most 1 << 20.
  * @slots_max: How many it may grow to, when deadline_slot_alloc() finds all taken: then
- *	it gets as many again as it has, or fewer at a limit. At least @slots;
+ *	it gets as many again as it has, or fewer at a limit. The last ones fill a page
+ *	of memory, so there may be some more. At least @slots;
  *	DEADLINE_NEVER = as many as are needed; 0, or no more than it has = it does not
  *	grow. Of one that may grow the descriptor is an epoll(7) instance, which is not
  *	to be read; and of one that has grown deadline_queue_pending() is true always.
