@@ -112,6 +112,8 @@ static void server_sleep(struct server *server)
 	 */
 	__atomic_store_n(&server->asleep, 1, __ATOMIC_SEQ_CST);
 	tell_wake(server, until);
+	/* [wake]: an emulator of Arm on x86 lets a load pass such a store without this. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(&server->queue->header->inbox, __ATOMIC_SEQ_CST) &&
 	    !__atomic_load_n(&server->stop, __ATOMIC_SEQ_CST))
 		futex_sleep(&server->asleep, 1, until);
@@ -126,6 +128,8 @@ static void server_sleep(struct server *server)
  */
 static void tell(struct server *server)
 {
+	/* Between the entries and who sleeps for them, as in server_sleep() */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&server->awaited, __ATOMIC_SEQ_CST)) {
 		__atomic_store_n(&server->awaited, 0, __ATOMIC_SEQ_CST);
 		syscall(SYS_futex, &server->awaited, FUTEX_WAKE_PRIVATE, 1);
@@ -294,6 +298,7 @@ static void thread_sleep(struct deadline_queue *queue)
 	uint32_t *awaited = &queue->server->awaited;
 
 	__atomic_store_n(awaited, 1, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!ring_pending(queue))
 		futex_sleep(awaited, 1, DEADLINE_NEVER);
 	__atomic_store_n(awaited, 0, __ATOMIC_SEQ_CST);
