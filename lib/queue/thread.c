@@ -112,7 +112,7 @@ static void server_sleep(struct server *server)
 	 */
 	__atomic_store_n(&server->asleep, 1, __ATOMIC_SEQ_CST);
 	tell_wake(server, until);
-	/* [wake]: an emulator of Arm on x86 lets a load pass such a store without this. */
+	/* [wake]: an emulator of Arm on x86 may let a load pass such a store without this. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(&server->queue->header->inbox, __ATOMIC_SEQ_CST) &&
 	    !__atomic_load_n(&server->stop, __ATOMIC_SEQ_CST))
