@@ -151,10 +151,11 @@ struct deadline_record {
  * @full: Interrupts that ended at their limit while slots were due (thread backend: 0).
  * @doorbells: System calls by which the library had looks planned.
  * @handed_in: Slots for which it had a look planned, by a system call or without.
- * @longest_ns: The longest interrupt (thread backend: 0).
+ * @longest_ns: The longest interrupt of those that looked at 16 slots or more (thread
+ *	backend: 0).
  * @slots: Slots of the queue.
  * @allocated: Slots allocated now.
- * @memory: Bytes that the program maps.
+ * @memory: Bytes of its mappings; what the kernel, or the thread, has for itself is more.
  * @clock_sets: Times that its clock was set; sets in quick succession may count as one.
  */
 struct deadline_stats {

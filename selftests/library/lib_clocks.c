@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Queues on other clocks: their deadlines, and what is told when a clock is set. */
+#include <limits.h>
 #include <poll.h>
 #include "library.h"
 
@@ -74,6 +75,25 @@ TEST(deadlines_by_each)
 		EXPECT_EQ(0, stats_of(queue).clock_sets);
 		deadline_queue_destroy(queue);
 	}
+}
+
+/* By a clock that counts from 1970, more of the least periods than an int can count */
+TEST(most_overruns)
+{
+	struct deadline_record record;
+	deadline_queue *queue;
+	deadline_slot *slot;
+
+	if (!has_clocks())
+		return;
+	ASSERT_EQ(0, open_on(DEADLINE_CLOCK_REALTIME, &queue));
+	ASSERT_EQ(0, deadline_slot_alloc(queue, 0, &slot));
+	ASSERT_EQ(0, deadline_slot_set_period(slot, 10 * US));
+	ASSERT_EQ(0, deadline_slot_arm(slot, 0, 16));
+	ASSERT_EQ(1, reap_one(queue, &record));
+	EXPECT_EQ(INT_MAX, record.overruns);
+	EXPECT_LT(INT_MAX * 10ull * US, record.when);
+	deadline_queue_destroy(queue);
 }
 
 static void set_clock(uint64_t ns)

@@ -80,6 +80,28 @@ TEST_F(closed, doorbell_says_so)
 	deadline_queue_destroy(self->queue);
 }
 
+/* The same, if the number is that of a pipe: what ioctl(2) of it says */
+TEST_F(closed, doorbell_of_another_file)
+{
+	bool kernel = deadline_queue_backend(self->queue) ==
+		      DEADLINE_BACKEND_KERNEL;
+	struct deadline_worker_options options = { .queue = self->queue };
+	deadline_worker *worker;
+
+	ASSERT_EQ(0, deadline_worker_open(&worker, &options));
+	ASSERT_EQ(self->fd, dup2(self->pipe[0], self->fd));
+	EXPECT_EQ(kernel ? -ENOTTY : 0,
+		  deadline_slot_arm(self->slot, 0, deadline_in(1000 * SECOND)));
+	EXPECT_EQ(kernel, slot_is_over(self->slot));
+	EXPECT_EQ(kernel ? -ENOTTY : 0,
+		  deadline_worker_switch(worker, deadline_in(900 * SECOND)));
+	EXPECT_EQ(kernel, deadline_over(deadline_worker_word(worker)));
+	EXPECT_EQ(0, deadline_worker_close(worker));
+	deadline_slot_cancel(self->slot);
+	deadline_queue_destroy(self->queue);
+	EXPECT_TRUE(is_open(self->fd));
+}
+
 /* The number is that of a pipe which is readable. */
 TEST_F(closed, another_file_wakes)
 {
@@ -248,33 +270,48 @@ TEST_F(closed, another_epoll_stays)
 	EXPECT_TRUE(is_open(fd));
 }
 
-static void set(void *arg)
+#define TIMED 20
+
+static void note_time(void *arg)
 {
-	__atomic_store_n((bool *)arg, true, __ATOMIC_RELEASE);
+	__atomic_store_n((uint64_t *)arg, deadline_now(), __ATOMIC_RELEASE);
 }
 
-/* Everything is closed while functions wait for the end of their contexts. */
+/*
+ * Everything is closed while functions wait for the end of their contexts.  The thread
+ * that sees that looks each millisecond then, if it gets to run.
+ */
 TEST(functions_run)
 {
-	deadline_context *timed, *canceled;
-	bool expired = false, ended = false;
-	deadline_hook *hooks[2];
-	uint64_t when = deadline_in(50 * MS);
+	uint64_t first = deadline_in(50 * MS), late, least = UINT64_MAX;
+	deadline_context *contexts[TIMED], *canceled;
+	uint64_t ran[TIMED] = {}, ended = 0;
+	deadline_hook *hook;
+	int i;
 
-	ASSERT_EQ(0, deadline_with_deadline(deadline_background(), 0, &timed,
-					    when));
+	for (i = 0; i < TIMED; i++) {
+		ASSERT_EQ(0, deadline_with_deadline(deadline_background(), 0,
+						    &contexts[i],
+						    first + i * 5 * MS));
+		ASSERT_EQ(0, deadline_after(contexts[i], note_time, &ran[i],
+					    &hook));
+		deadline_hook_free(hook);
+	}
 	ASSERT_EQ(0, deadline_with_cancel(deadline_background(), &canceled));
-	ASSERT_EQ(0, deadline_after(timed, set, &expired, &hooks[0]));
-	ASSERT_EQ(0, deadline_after(canceled, set, &ended, &hooks[1]));
+	ASSERT_EQ(0, deadline_after(canceled, note_time, &ended, &hook));
+	deadline_hook_free(hook);
 	ASSERT_EQ(0, syscall(SYS_close_range, 3, ~0U, 0));
 	EXPECT_EQ(1, deadline_cancel(canceled, 0));
 	WAIT_FOR(__atomic_load_n(&ended, __ATOMIC_ACQUIRE));
-	WAIT_FOR(__atomic_load_n(&expired, __ATOMIC_ACQUIRE));
-	EXPECT_LE(when, deadline_now());
-	EXPECT_EQ(-ETIME, deadline_err(timed));
-	deadline_hook_free(hooks[0]);
-	deadline_hook_free(hooks[1]);
-	deadline_release(timed);
+	for (i = 0; i < TIMED; i++) {
+		WAIT_FOR(__atomic_load_n(&ran[i], __ATOMIC_ACQUIRE));
+		EXPECT_LE(first + i * 5 * MS, ran[i]);
+		late = ran[i] - first - i * 5 * MS;
+		least = late < least ? late : least;
+		EXPECT_EQ(-ETIME, deadline_err(contexts[i]));
+		deadline_release(contexts[i]);
+	}
+	EXPECT_GT(5 * MS, least);
 	deadline_release(canceled);
 }
 

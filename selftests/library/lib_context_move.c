@@ -133,11 +133,13 @@ TEST_F(move, from_its_own_to_the_parents)
 {
 	uint64_t when = deadline_in(20 * MS);
 	deadline_context *parent, *child, *other;
+	bool in_time;
 
 	ASSERT_EQ(0, deadline_with_deadline(self->context, 7, &parent, when));
 	ASSERT_EQ(0, deadline_with_timeout(parent, 6, &child, MS / 2));
 	ASSERT_EQ(0, deadline_with_deadline(parent, 9, &other, when - 1));
-	/* On a slow machine it is over by now. */
+	/* On a slow machine all may be over by now: below the parent, for its cause. */
+	in_time = deadline_now() < when - 1;
 	if (deadline_move(child, DEADLINE_NEVER) == 1) {
 		EXPECT_EQ(when, deadline_when(child));
 		await(child);
@@ -145,7 +147,8 @@ TEST_F(move, from_its_own_to_the_parents)
 		EXPECT_EQ(7, deadline_cause(child));
 	}
 	await(other);
-	EXPECT_EQ(9, deadline_cause(other));
+	if (in_time)
+		EXPECT_EQ(9, deadline_cause(other));
 	deadline_release(other);
 	deadline_release(child);
 	deadline_release(parent);

@@ -5,10 +5,13 @@
  */
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include "library.h"
 
 #define FIRST 64
 #define MANY 1000
+/* Slots of one user, as the module has it by itself */
+#define MOST 1048576
 
 FIXTURE(grow) {
 	deadline_queue *queue;
@@ -92,6 +95,43 @@ TEST(up_to_an_odd_number)
 	EXPECT_GT(FIRST + 3 + sysconf(_SC_PAGESIZE) / 64, n);
 	EXPECT_EQ(n, stats_of(queue).slots);
 	deadline_queue_destroy(queue);
+}
+
+/*
+ * Of 192 slots that are left it begins with 64, gets 64, then 64 in place of 128, then none.
+ * The other tests are root's, who has no such limit.
+ */
+TEST(what_is_left_at_a_limit)
+{
+	struct deadline_options all = { .slots = MOST - 3 * FIRST };
+	struct deadline_options options = {
+		.slots = FIRST,
+		.slots_max = DEADLINE_NEVER,
+		.backend = DEADLINE_BACKEND_KERNEL,
+	};
+	deadline_queue *rest, *queue;
+	deadline_slot *slot;
+	int ret, n = -1;
+
+	if (access("/dev/deadline", F_OK))
+		return;
+	ASSERT_EQ(0, chmod("/dev/deadline", 0666));
+	ASSERT_EQ(0, seteuid(65534));
+	ASSERT_EQ(0, deadline_queue_open(&rest, &all));
+	ASSERT_EQ(MOST - 3 * FIRST, stats_of(rest).slots);
+	ASSERT_EQ(0, deadline_queue_open(&queue, &options));
+	do {
+		ret = deadline_slot_alloc(queue, ++n, &slot);
+	} while (!ret);
+	EXPECT_EQ(-ENOSPC, ret);
+	EXPECT_EQ(3 * FIRST, n);
+	EXPECT_EQ(3 * FIRST, stats_of(queue).slots);
+	/* It grows when the limit lets it. */
+	EXPECT_EQ(0, deadline_queue_close(rest));
+	EXPECT_EQ(0, deadline_slot_alloc(queue, n, &slot));
+	deadline_queue_destroy(queue);
+	EXPECT_EQ(0, seteuid(0));
+	EXPECT_EQ(0, chmod("/dev/deadline", 0600));
 }
 
 /* There is no descriptor for what it would get; then there is. */

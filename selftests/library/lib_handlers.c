@@ -287,7 +287,44 @@ TEST_F(lib, amid_reap)
 	}
 }
 
-/* The same of two shards: the handler reaps as the worker of the other one. */
+/* A scheduler in the handler: it goes on with another task, and then with this one. */
+static int act_swap(void)
+{
+	unsigned int count = deadline_preempt_swap(1);
+	int ret = deadline_preempt_swap(count) == 1;
+
+	deadline_preempt_off();
+	deadline_preempt_on();
+	return ret;
+}
+
+/* The thread turns preemption on and off and swaps the count: each is undone, none lost. */
+TEST_F(lib, amid_preemption)
+{
+	struct deadline_worker_options options = { .queue = self->queue };
+	deadline_worker *worker;
+	unsigned int n = 0;
+	bool amid;
+
+	ASSERT_EQ(0, deadline_worker_open(&worker, &options));
+	ASSERT_EQ(0, deadline_worker_switch(worker, DEADLINE_NEVER));
+	take_steps(act_swap);
+	do {
+		steps_begin(++n);
+		deadline_preempt_off();
+		deadline_preempt_on();
+		deadline_preempt_on();
+		deadline_preempt_off();
+		deadline_preempt_swap(deadline_preempt_swap(0) + 1);
+		amid = steps_end();
+		ASSERT_EQ(amid, handler.ret);
+		ASSERT_EQ(2, deadline_preempt_swap(1));
+	} while (amid);
+	TH_LOG("interrupted at %u instructions", n - 1);
+	EXPECT_EQ(0, deadline_worker_close(worker));
+}
+
+/* As amid_reap, of two shards: the handler reaps as the worker of the other one. */
 TEST(amid_shards)
 {
 	struct deadline_record records[BATCH];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Threads that end in a blocking call: nothing stays behind. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
 #include <sys/socket.h>
@@ -22,12 +23,26 @@ FIXTURE(lost) {
 	deadline_context *context;
 	int pipe[2];
 	int pair[2];
+	int full_pipe[2];
+	int full_pair[2];
 	int terminal[2];
 	int listener;
 	struct sockaddr_un name;
 	socklen_t size;
 	deadline_queue *queue;
 };
+
+/* Until nothing more goes into it */
+static void fill(int fd)
+{
+	static const char bytes[1024];
+	int flags = fcntl(fd, F_GETFL);
+
+	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	while (write(fd, bytes, sizeof(bytes)) > 0)
+		;
+	fcntl(fd, F_SETFL, flags);
+}
 
 FIXTURE_SETUP(lost)
 {
@@ -36,6 +51,11 @@ FIXTURE_SETUP(lost)
 	ASSERT_EQ(0, pipe2(self->pipe, O_CLOEXEC));
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0,
 				self->pair));
+	ASSERT_EQ(0, pipe2(self->full_pipe, O_CLOEXEC));
+	fill(self->full_pipe[1]);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0,
+				self->full_pair));
+	fill(self->full_pair[1]);
 	ASSERT_EQ(0, openpty(&self->terminal[0], &self->terminal[1], NULL, NULL,
 			     NULL));
 	self->listener = unix_named(SOCK_STREAM, &self->name, &self->size);
@@ -57,9 +77,12 @@ enum {
 	POLL,
 	POLL_MANY,
 	RECVMSG,
+	WRITE,
+	SENDMSG,
 	WAIT,
 	SLEEP,
 	QUEUE_WAIT,
+	PARK,
 	CALLS
 };
 
@@ -67,16 +90,27 @@ struct victim {
 	struct _test_data_lost *self;
 	int which;
 	uint64_t until;
+	deadline_worker *worker;
 	pid_t id;
 	long left;
 	bool started;
 };
 
-static void call(const struct victim *v)
+/* The worker is closed by another thread when this one has ended. */
+static void park(struct victim *v)
+{
+	struct deadline_worker_options options = { .queue = v->self->queue };
+
+	if (!deadline_worker_open(&v->worker, &options) &&
+	    !deadline_worker_switch(v->worker, DEADLINE_NEVER))
+		deadline_worker_park(v->worker, v->until);
+}
+
+static void call(struct victim *v)
 {
 	const struct _test_data_lost *t = v->self;
 	struct pollfd fds[64];
-	char byte;
+	char byte = 0;
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	int i, fd;
@@ -110,6 +144,12 @@ static void call(const struct victim *v)
 		deadline_recvmsg(t->context, t->pair[0], &msg, MSG_ERRQUEUE,
 				 v->until);
 		break;
+	case WRITE:
+		deadline_write(t->context, t->full_pipe[1], &byte, 1, v->until);
+		break;
+	case SENDMSG:
+		deadline_sendmsg(t->context, t->full_pair[1], &msg, 0, v->until);
+		break;
 	case WAIT:
 		deadline_wait(t->context, v->until);
 		break;
@@ -118,6 +158,9 @@ static void call(const struct victim *v)
 		break;
 	case QUEUE_WAIT:
 		deadline_queue_wait(t->queue, v->until);
+		break;
+	case PARK:
+		park(v);
 		break;
 	}
 }
@@ -163,6 +206,7 @@ TEST_F(lost, cancelled_thread)
 		pthread_join(thread, &ret);
 		EXPECT_EQ(PTHREAD_CANCELED, ret)
 			TH_LOG("call %u", i);
+		deadline_worker_close(v.worker);
 		/* The socket to be connected is the thread's to close. */
 		EXPECT_EQ(before + (i == CONNECT), descriptors())
 			TH_LOG("call %u", i);
@@ -208,7 +252,7 @@ TEST_F(lost, cancelled_before)
 		pthread_t thread;
 		void *ret;
 
-		if (i == WAIT || i == SLEEP || i == QUEUE_WAIT)
+		if (i == WAIT || i == SLEEP || i == QUEUE_WAIT || i == PARK)
 			v.until = deadline_in(1000 * SECOND);
 		ASSERT_EQ(3, write(self->pipe[1], "abc", 3));
 		ASSERT_EQ(0, pthread_create(&thread, NULL, die_before, &v));
@@ -217,7 +261,55 @@ TEST_F(lost, cancelled_before)
 			TH_LOG("call %u", i);
 		EXPECT_EQ(3, v.left);
 		EXPECT_TRUE(v.started);
+		deadline_worker_close(v.worker);
 	}
+}
+
+static bool may_end;
+
+static void run_on(void *arg)
+{
+	(void)arg;
+	WAIT_FOR(__atomic_load_n(&may_end, __ATOMIC_RELAXED));
+}
+
+struct stopper {
+	deadline_hook *hook;
+	pid_t id;
+	int ret;
+};
+
+static void *stop_and_end(void *arg)
+{
+	struct stopper *stopper = arg;
+
+	__atomic_store_n(&stopper->id, thread_id(), __ATOMIC_RELEASE);
+	stopper->ret = deadline_hook_stop_wait(stopper->hook);
+	pthread_testcancel();
+	return NULL;
+}
+
+/* Who waits for a function to end waits for it, cancelled or not. */
+TEST_F(lost, no_cancellation_point)
+{
+	struct stopper stopper = { .ret = -1 };
+	pthread_t thread;
+	void *ret;
+
+	ASSERT_EQ(0, deadline_after(self->context, run_on, NULL, &stopper.hook));
+	ASSERT_EQ(1, deadline_cancel(self->context, 0));
+	WAIT_FOR(!deadline_hook_stop(stopper.hook));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, stop_and_end, &stopper));
+	WAIT_FOR(__atomic_load_n(&stopper.id, __ATOMIC_ACQUIRE) &&
+		 is_asleep(stopper.id));
+	ASSERT_EQ(0, pthread_cancel(thread));
+	usleep(20000);
+	EXPECT_TRUE(is_asleep(stopper.id));
+	__atomic_store_n(&may_end, true, __ATOMIC_RELAXED);
+	pthread_join(thread, &ret);
+	EXPECT_EQ(0, stopper.ret);
+	EXPECT_EQ(PTHREAD_CANCELED, ret);
+	deadline_hook_free(stopper.hook);
 }
 
 static void *sleep_and_end(void *arg)

@@ -93,4 +93,40 @@ TEST(bytes_of_a_context)
 		deadline_release(contexts[i]);
 }
 
+/* How many bytes the process has mapped */
+static uint64_t mapped(void)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	unsigned long long from, to;
+	uint64_t bytes = 0;
+	char line[512];
+
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%llx-%llx", &from, &to) == 2)
+			bytes += to - from;
+	}
+	fclose(file);
+	return bytes;
+}
+
+/* What malloc(3) and pthread_create(3) keep of what they have mapped */
+#define KEPT (16ull << 20)
+
+/* All of it is given back. A thread that serves has more than the queue, for itself. */
+TEST_F(lib, of_a_queue)
+{
+	struct deadline_options options = { .slots = 1 << 20 };
+	uint64_t before = mapped(), memory;
+	deadline_queue *queue;
+
+	ASSERT_EQ(0, deadline_queue_open(&queue, &options));
+	memory = stats_of(queue).memory;
+	EXPECT_LE(options.slots * 64ull, memory);
+	EXPECT_LE(memory, mapped() - before);
+	if (deadline_queue_backend(queue) == DEADLINE_BACKEND_KERNEL)
+		EXPECT_GT(memory + KEPT, mapped() - before);
+	EXPECT_EQ(0, deadline_queue_close(queue));
+	EXPECT_GT(before + KEPT, mapped());
+}
+
 TEST_HARNESS_MAIN

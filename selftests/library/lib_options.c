@@ -3,7 +3,12 @@
  * Opening a queue: each option refused alone, the rules of the structure's
  * size, and who serves: options, variable, what is there.
  */
+#include <fcntl.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include "filter.h"
 #include "library.h"
 
 #define MOST 1048576
@@ -193,6 +198,80 @@ TEST(no_permission)
 	EXPECT_EQ(DEADLINE_BACKEND_THREAD, served_by(DEADLINE_BACKEND_AUTO));
 	EXPECT_EQ(kernel, served_by(DEADLINE_BACKEND_KERNEL));
 	EXPECT_EQ(DEADLINE_BACKEND_THREAD, served_by(DEADLINE_BACKEND_THREAD));
+}
+
+/* What open(2) of the device says, and whether a thread takes over then */
+static const struct {
+	int error;
+	bool none;
+} opened[] = {
+	{ ENOENT, true }, { ENODEV, true }, { ENXIO, true }, { EACCES, true },
+	{ EPERM, true }, { EMFILE, false }, { ENFILE, false }, { EBUSY, false },
+	{ EINTR, false }, { EIO, false }, { EOVERFLOW, false },
+};
+
+static int open_says(void *arg)
+{
+	int error = opened[(intptr_t)arg].error;
+	int taken = opened[(intptr_t)arg].none ? DEADLINE_BACKEND_THREAD : -error;
+
+	unsetenv("DEADLINE_BACKEND");
+#ifdef SYS_open
+	filter_call(SYS_open, SECCOMP_RET_ERRNO | error);
+#endif
+	filter_call(SYS_openat, SECCOMP_RET_ERRNO | error);
+	if (served_by(DEADLINE_BACKEND_KERNEL) != -error)
+		return 1;
+	return served_by(DEADLINE_BACKEND_AUTO) != taken;
+}
+
+TEST(no_device_or_an_error)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(opened); i++)
+		EXPECT_TRUE(exited(in_child(open_says, (void *)(intptr_t)i), 0))
+			TH_LOG("error %d", opened[i].error);
+}
+
+#define AS_ANOTHER "LIB_OPTIONS_AS_ANOTHER"
+
+/* In the copy of this program that runs as another user */
+static __attribute__((constructor)) void as_another(void)
+{
+	if (getenv(AS_ANOTHER))
+		_exit(getauxval(AT_SECURE) ? served_by(DEADLINE_BACKEND_AUTO) :
+					     100);
+}
+
+/* Where the file system has no such programs, it is not another user: 100. */
+TEST(variable_of_a_set_user_id_program)
+{
+	char path[] = "/tmp/lib_options.XXXXXX", buffer[4096];
+	int in = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), out, status;
+	ssize_t n;
+	pid_t pid;
+
+	out = mkostemp(path, O_CLOEXEC);
+	ASSERT_LE(0, out);
+	while ((n = read(in, buffer, sizeof(buffer))) > 0)
+		ASSERT_EQ(n, write(out, buffer, n));
+	ASSERT_EQ(0, fchown(out, 65534, 65534));
+	ASSERT_EQ(0, fchmod(out, 04755));
+	close(in);
+	close(out);
+	setenv(AS_ANOTHER, "1", 1);
+	setenv("DEADLINE_BACKEND", "nonsense", 1);
+	pid = fork();
+	if (!pid) {
+		execl(path, path, NULL);
+		_exit(101);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	unlink(path);
+	EXPECT_TRUE(exited(status, DEADLINE_BACKEND_THREAD) ||
+		    exited(status, 100))
+		TH_LOG("status %x", status);
 }
 
 /* A limit is an error, and no thread takes over: here the slots of one user. */

@@ -63,10 +63,20 @@ TEST_F(shards, refused)
 	struct deadline_options options = { .slots = UINT32_MAX };
 	struct deadline_record record = {};
 	deadline_shards *shards = POISON;
+	int no_device = access("/dev/deadline", F_OK);
+	struct rlimit few;
 
 	EXPECT_EQ(-EINVAL, deadline_shards_open(&shards, NULL, 8193));
 	EXPECT_EQ(-EINVAL, deadline_shards_open(&shards, NULL, UINT32_MAX));
 	EXPECT_EQ(-EINVAL, deadline_shards_open(&shards, &options, 1));
+	/* 8192 are not too many, but there is none, or not one descriptor for each. */
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &few));
+	few.rlim_cur = 100;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
+	options.slots = 64;
+	options.backend = DEADLINE_BACKEND_KERNEL;
+	EXPECT_EQ(no_device ? -ENOENT : -EMFILE,
+		  deadline_shards_open(&shards, &options, 8192));
 	EXPECT_EQ(POISON, shards);
 	EXPECT_EQ(NULL, deadline_shards_queue(self->shards, WORKERS));
 	EXPECT_EQ(-EINVAL, deadline_shards_reap(self->shards, WORKERS, &record,

@@ -200,6 +200,68 @@ static bool sleep_throws()
 	return good;
 }
 
+/* By a call that makes a context below one that it finds over: it has made that. */
+static bool child_throws()
+{
+	bool good = !deadline_set_executor(submit_throws), thrown = false;
+
+	/* The library's thread may be quicker. */
+	for (int i = 0; good && !thrown && i < 10000; i++) {
+		deadline_context *child = nullptr;
+		uint64_t end;
+		family f;
+
+		ran = 0;
+		quiet = true;
+		end = deadline_in(1000000);
+		good = f.open(count, 1000000);
+		while (deadline_now() < end)
+			;
+		quiet = false;
+		try {
+			good = good && !deadline_with_cancel(f.context, &child);
+		} catch (int) {
+			thrown = true;
+		}
+		good = good && child && deadline_err(child) == -ETIME;
+		deadline_release(child);
+		good = good && f.ended(-ETIME);
+	}
+	return good && thrown;
+}
+
+static std::atomic<int> went_on;
+
+static int submit_tests_cancel(void (*)(void *), void *)
+{
+	pthread_testcancel();
+	went_on++;
+	return 1;
+}
+
+static void *cancel_when_cancelled(void *context)
+{
+	pthread_cancel(pthread_self());
+	deadline_cancel(static_cast<deadline_context *>(context), 0);
+	went_on++;
+	pthread_testcancel();
+	return context;
+}
+
+/* A thread that is to be cancelled is so after the call, not in the executor. */
+static bool executor_is_not_cancelled()
+{
+	pthread_t thread;
+	family f;
+	void *ret;
+
+	if (deadline_set_executor(submit_tests_cancel) || !f.open(count) ||
+	    pthread_create(&thread, nullptr, cancel_when_cancelled, f.context))
+		return false;
+	pthread_join(thread, &ret);
+	return ret == PTHREAD_CANCELED && went_on == FUNCTIONS + 1 && f.ended();
+}
+
 static int submit_exits(void (*)(void *), void *)
 {
 	submitted++;
@@ -437,12 +499,15 @@ int main()
 	ksft_print_header();
 	if (wanted && wanted[0] == 'k' && access("/dev/deadline", F_OK))
 		ksft_exit_skip("no /dev/deadline\n");
-	ksft_set_plan(12);
+	ksft_set_plan(14);
 	ksft_test_result(in_child(executor_throws), "executor_throws\n");
 	ksft_test_result(in_child(executor_exits), "executor_exits\n");
 	ksft_test_result(in_child(release_throws), "release_throws\n");
 	ksft_test_result(in_child(after_throws), "after_throws\n");
 	ksft_test_result(in_child(sleep_throws), "sleep_throws\n");
+	ksft_test_result(in_child(child_throws), "child_throws\n");
+	ksft_test_result(in_child(executor_is_not_cancelled),
+			 "executor_is_not_cancelled\n");
 	ksft_test_result(in_child(timeout_throws), "timeout_throws\n");
 	ksft_test_result(in_child(timeout_exits), "timeout_exits\n");
 	ksft_test_result(in_child(timeout_throws_all_the_way),

@@ -81,6 +81,50 @@ TEST_F(worker, refused)
 	EXPECT_EQ(0, deadline_worker_open(&self->worker, &self->options));
 }
 
+static int without_keys(void *arg)
+{
+	struct deadline_worker_options options = {};
+	deadline_worker *worker = POISON;
+	pthread_key_t key;
+
+	(void)arg;
+	if (deadline_queue_open(&options.queue, NULL))
+		return 1;
+	while (!pthread_key_create(&key, NULL))
+		;
+	return deadline_worker_open(&worker, &options) != -ENOMEM ||
+	       worker != POISON;
+}
+
+TEST(no_keys)
+{
+	EXPECT_TRUE(exited(in_child(without_keys, NULL), 0));
+}
+
+static int with_the_parents_queue(void *arg)
+{
+	struct deadline_worker_options options = { .queue = arg };
+	deadline_worker *worker = POISON;
+
+	return deadline_worker_open(&worker, &options) != -ECHILD ||
+	       worker != POISON;
+}
+
+TEST_F(worker, refused_in_a_child)
+{
+	EXPECT_TRUE(exited(in_child(with_the_parents_queue, self->queue), 0));
+}
+
+/* It is on for the task that comes, as that one has left it. */
+TEST_F(worker, swapped_on)
+{
+	ASSERT_EQ(0, deadline_worker_switch(self->worker, deadline_in(MS)));
+	EXPECT_EQ(1, deadline_preempt_swap(0));
+	WAIT_FOR(__atomic_load_n(&stops, __ATOMIC_RELAXED));
+	EXPECT_EQ(0, deadline_preempt_swap(1));
+	EXPECT_EQ(1, stops);
+}
+
 TEST_F(worker, runs_for_its_quantum)
 {
 	uint64_t end;

@@ -99,6 +99,8 @@ TEST_F(life, task_goes_on_under_another)
 {
 	run_task(MS);
 	ASSERT_EQ(1, stops);
+	/* The task had it on: where it was left for, it is off. */
+	EXPECT_EQ(1, deadline_preempt_swap(1));
 	ASSERT_EQ(0, deadline_worker_close(worker));
 	ASSERT_EQ(0, deadline_worker_open(&worker, &self->options));
 	run_task(MS);
