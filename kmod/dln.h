@@ -22,11 +22,14 @@
  * in CLOCK_MONOTONIC, which nobody sets.
  *
  * Lifetime. Each mapping holds the file, so release() comes after the last fd
- * and the last mapping are gone; then nobody can ring, and cancelling the timers
- * ends all that looks at slots. The module's thread may still have the queue to
- * wake, or to tell that its clock was set: it has a reference to struct dln_queue,
- * not to the shared memory, which is gone once @closed is set. So release() waits
- * neither for the thread nor for RCU.
+ * and the last mapping are gone; then nobody can ring. But somebody who has pinned
+ * the pages, as io_uring's registered buffers do, may still write to them: so it is
+ * @closed that keeps an interrupt from looking at them and from starting a timer
+ * anew, and cancelling the timers waits for the last one. The module's thread may
+ * still have the queue to wake, or to tell that its clock was set: it has a
+ * reference to struct dln_queue, not to the file nor to the shared memory, which
+ * is gone once @closed is set. So release() waits neither for the thread nor for
+ * RCU.
  */
 #ifndef DLN_H
 #define DLN_H
@@ -130,7 +133,7 @@ struct dln_node {
  * struct dln_queue - one open file
  * @references: the open file's, and the thread's while it has something to do
  * @lock: see above
- * @closed: the shared memory is gone, or going; under @lock
+ * @closed: the shared memory is gone, or going, so @paused stays; under @lock
  * @tree: nodes by key, see tree.h; under @lock
  * @first: the next one to be looked at; under @lock
  * @last: the one enqueued last, while it is in the tree; under @lock
@@ -341,6 +344,13 @@ static inline bool dln_by_thread(enum hrtimer_mode mode)
 	return IS_ENABLED(CONFIG_PREEMPT_RT) && mode != HRTIMER_MODE_ABS_HARD;
 }
 
+/* Has the time of such a timer passed? Then a doorbell starts it anew, on its CPU. */
+static inline bool dln_overdue(struct hrtimer *timer, enum hrtimer_mode mode)
+{
+	return dln_by_thread(mode) && hrtimer_is_queued(timer) &&
+	       hrtimer_get_expires(timer) <= hrtimer_cb_get_time(timer);
+}
+
 /* throttle.c */
 void dln_charge_interrupt(struct dln_user *user, enum hrtimer_mode mode, u64 start,
 			  unsigned int weight);
@@ -349,6 +359,7 @@ void dln_charge_work(struct dln_user *user, u64 start);
 bool dln_paid(const struct dln_user *user, u64 now);
 u64 dln_served_from(const struct dln_user *user);
 void dln_line_join(struct dln_queue *q);
+void dln_line_revive(struct dln_queue *q);
 void dln_line_leave(struct dln_queue *q);
 struct dln_queue *dln_line_next(struct dln_line *line);
 void dln_line_done(struct dln_line *line);

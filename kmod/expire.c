@@ -43,17 +43,6 @@ static void __dln_line_up(struct dln_queue *q, u64 now)
 }
 
 /*
- * Has the time of such a timer passed? Then the doorbell starts it anew, on the CPU of
- * its caller.
- */
-static bool __dln_overdue(const struct dln_queue *q, struct hrtimer *timer)
-{
-	lockdep_assert_held(&q->lock);
-	return dln_by_thread(q->mode) && hrtimer_is_queued(timer) &&
-	       hrtimer_get_expires(timer) <= hrtimer_cb_get_time(timer);
-}
-
-/*
  * Make the timer fire for the first node, unless it fires earlier anyway. False
  * if that node's time has come: a kernel that knows then starts no timer.
  *
@@ -72,14 +61,16 @@ static bool __dln_start(struct dln_queue *q)
 	if (!node)
 		return true;
 	if (q->paused) {
-		if (__dln_overdue(q, &q->resume))
+		if (dln_overdue(&q->resume, q->mode))
 			hrtimer_start(&q->resume,
 				      hrtimer_get_expires(&q->resume), q->mode);
+		else if (dln_by_thread(q->mode))
+			dln_line_revive(q);
 		return true;
 	}
 	when = node->key;
 	if (when > KTIME_MAX ||
-	    (when >= q->programmed && !__dln_overdue(q, &q->timer)))
+	    (when >= q->programmed && !dln_overdue(&q->timer, q->mode)))
 		return true;
 	/* The host's clock may be behind the namespace's, or ahead of it. */
 	when -= min_t(s64, when, q->offset);
@@ -240,7 +231,7 @@ static void __dln_sweep(struct dln_queue *q, u64 now, u64 start,
 			continue;
 		}
 		q->first = next;
-		q->planned--;
+		q->planned -= !(node->key & DLN_LOOKED);
 		node->key = past;
 		/* [look], and acquire, as above */
 		smp_store_mb(slot->queued, DEADLINE_QUEUED_NEVER);
@@ -324,7 +315,7 @@ static __always_inline void dln_serve(struct dln_queue *q,
 	if (reason == DLN_TIMER)
 		q->programmed = DEADLINE_QUEUED_NEVER;
 	if (reason == DLN_RESUME || reason == DLN_TURN)
-		q->paused = false;
+		q->paused = q->closed;
 	if (reason == DLN_CLOCK_SET ? q->closed : q->paused)
 		goto unlock;
 
@@ -399,7 +390,9 @@ unlock:
 	wake = q->tail != tail || q->signal;
 	raw_spin_unlock_irqrestore(&q->lock, flags);
 
-	if (wake)
+	if (wake && reason == DLN_CLOCK_SET)
+		dln_wake(q);
+	else if (wake)
 		dln_wake_from_timer(q);
 	if (weight)
 		dln_charge_interrupt(q->user, q->mode, start, weight);

@@ -5,6 +5,7 @@
  */
 #include <linux/pid.h>
 #include <linux/proc_fs.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/uidgid.h>
 #include "ring.h"
@@ -33,7 +34,18 @@ static void dln_show_late(struct seq_file *m, const struct deadline_status *stat
 		seq_printf(m, "%llu%c", late[i], i + 1 < n ? ' ' : '\n');
 }
 
-/* Numbers of processes and users are those that the reader has for them. */
+/* The number that the reader has for it; 0 once it has ended, as another may have that */
+static pid_t dln_opener(const struct dln_queue *q, struct pid_namespace *ns)
+{
+	pid_t pid = 0;
+
+	rcu_read_lock();
+	if (pid_task(q->opener, PIDTYPE_TGID))
+		pid = pid_nr_ns(q->opener, ns);
+	rcu_read_unlock();
+	return pid;
+}
+
 void dln_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct pid_namespace *ns = proc_pid_ns(file_inode(m->file)->i_sb);
@@ -41,7 +53,7 @@ void dln_show_fdinfo(struct seq_file *m, struct file *file)
 	const struct deadline_status *status;
 
 	seq_printf(m, "deadline-queue:\t%u\n", q->id);
-	seq_printf(m, "deadline-pid:\t%d\n", pid_nr_ns(q->opener, ns));
+	seq_printf(m, "deadline-pid:\t%d\n", dln_opener(q, ns));
 	seq_printf(m, "deadline-user:\t%u\n",
 		   from_kuid_munged(seq_user_ns(m), q->user->uid));
 	if (!dln_ready(q))

@@ -23,6 +23,27 @@ static u64 dln_unread(u64 overruns, u64 period)
 }
 
 /*
+ * The expiry that we claimed is still to be had, unless the owner has claimed it by an
+ * arm. As long as it is not, other threads can change the word but a few times: one
+ * cancels it, or moves it, and others go to sleep.
+ */
+static void __dln_give_back(struct dln_queue *q, struct dln_node *node, u64 word)
+{
+	const u64 ours = DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN;
+	u32 index = node - q->nodes;
+	int tries = DLN_TRIES;
+
+	lockdep_assert_held(&q->lock);
+	while ((word & ours) == ours && tries--) {
+		if (!try_cmpxchg(&q->slots[index].word, &word,
+				 word & ~DEADLINE_WORD_TAKEN))
+			continue;
+		__dln_post(q, node, index);
+		break;
+	}
+}
+
+/*
  * A periodic slot is due: go on to the first period in the future and have it
  * looked at then. False if the word changed meanwhile, else @last is the deadline
  * that expired.
@@ -82,15 +103,12 @@ static bool __dln_repeat(struct dln_queue *q, struct dln_node *node, u64 word,
 		return true;
 	}
 
-	/* Moved or cancelled: the expiry that we claimed is still to be had. */
+	/* Moved or cancelled: none has expired since the last one, and that one stays. */
 	WRITE_ONCE(slot->deadline, deadline);
-	if (pending && (word & DEADLINE_WORD_TAKEN)) {
-		WRITE_ONCE(slot->expired_at, expired_at);
-		WRITE_ONCE(slot->overruns, before);
-		if (try_cmpxchg(&slot->word, &word,
-				word & ~DEADLINE_WORD_TAKEN))
-			__dln_post(q, node, index);
-	}
+	WRITE_ONCE(slot->expired_at, expired_at);
+	WRITE_ONCE(slot->overruns, before);
+	if (pending)
+		__dln_give_back(q, node, word);
 	return false;
 }
 

@@ -113,16 +113,16 @@ static void dln_free(struct dln_queue *q)
 	q->charged = 0;
 }
 
-/* There is no descriptor and no mapping any more, so no doorbell can come. */
+/*
+ * There is no descriptor and no mapping any more, so no doorbell can come. From the lock
+ * on no interrupt starts a timer, nor joins a line, whatever the pages have in them.
+ */
 static void dln_stop(struct dln_queue *q)
 {
 	dln_clock_unwatch(q);
-	/* With nothing to be looked at, neither timer starts the other. */
 	raw_spin_lock_irq(&q->lock);
-	q->first = NULL;
-	q->inbox = 0;
-	q->header->inbox = 0;
 	q->closed = true;
+	q->paused = true;
 	raw_spin_unlock_irq(&q->lock);
 	dln_line_leave(q);
 	hrtimer_cancel(&q->timer);
@@ -274,6 +274,9 @@ static long dln_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case DEADLINE_IOC_DOORBELL:
 		return arg ? -EINVAL : dln_doorbell(q);
 	case DEADLINE_IOC_EVENTFD:
+		/* A number of 32 bits; -1 may come with a sign or without. */
+		if (arg != (u32)arg && arg != (unsigned long)(int)arg)
+			return -EBADF;
 		return dln_set_eventfd(q, arg);
 	default:
 		return -ENOIOCTLCMD;

@@ -110,17 +110,31 @@ static bool dln_tell_clock_set(struct dln_queue *q)
 }
 
 /*
- * There is room for one. Returns bytes delivered, 0 if nothing has expired, or -EFAULT.
- * A program that writes head back all the time cannot keep the reader here: it takes no
- * more entries than the ring has, and ends at any signal.
+ * The reader got nothing. Is there more in the ring, which it may not take now? To say
+ * that nothing is there would send its caller to sleep.
  */
-static ssize_t dln_consume(struct dln_queue *q, struct iov_iter *to)
+static int dln_unfinished(const struct dln_queue *q, u32 left)
+{
+	if (!dln_waiting(q))
+		return 0;
+	if (signal_pending(current))
+		return -ERESTARTSYS;
+	return left ? 0 : -EINTR;
+}
+
+/*
+ * There is room for one. Returns bytes delivered, 0 if nothing has expired, or an error.
+ * A program that writes head back all the time cannot keep the reader here: it takes no
+ * more entries than are @left, and ends at any signal.
+ */
+static ssize_t dln_consume(struct dln_queue *q, struct iov_iter *to, u32 *left)
 {
 	size_t room = iov_iter_count(to);
-	u32 index, left = q->ring_size;
 	int ret = 0;
+	u32 index;
 
-	while (left-- && dln_take_entry(q, &index)) {
+	while (*left && dln_take_entry(q, &index)) {
+		--*left;
 		ret = dln_deliver(q, index, to);
 		if (ret ||
 		    iov_iter_count(to) < sizeof(struct deadline_expiry) ||
@@ -129,22 +143,26 @@ static ssize_t dln_consume(struct dln_queue *q, struct iov_iter *to)
 		cond_resched();
 	}
 	room -= iov_iter_count(to);
-	return room ? room : ret;
+	if (room)
+		return room;
+	return ret ?: dln_unfinished(q, *left);
 }
 
 /*
  * Sleep until there may be something to read, or return -ERESTARTSYS. After that the
- * caller looks again. The waker has taken us out of the wait queue, so its lock need not
- * be taken once more.
+ * caller looks again, and may take @left entries anew if there was none for a moment.
+ * The waker has taken us out of the wait queue, so its lock need not be taken once more.
  */
-static int dln_sleep(struct dln_queue *q)
+static int dln_sleep(struct dln_queue *q, u32 *left)
 {
 	DEFINE_WAIT(wait);
 	/* [sleep] is in it, see dln_wake(). */
 	int ret = prepare_to_wait_event(&q->wait, &wait, TASK_INTERRUPTIBLE);
 
-	if (!ret && !dln_waiting(q) && !dln_clock_news(q))
+	if (!ret && !dln_waiting(q) && !dln_clock_news(q)) {
 		schedule();
+		*left = q->ring_size;
+	}
 	finish_wait(&q->wait, &wait);
 	return ret;
 }
@@ -153,13 +171,19 @@ ssize_t dln_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct dln_queue *q = iocb->ki_filp->private_data;
 	ssize_t ret;
+	u32 left;
 
 	if (!dln_ready(q))
 		return -EBADFD;
 	if (iov_iter_count(to) < sizeof(struct deadline_expiry))
 		return -EINVAL;
+	left = q->ring_size;
 	for (;;) {
-		ret = dln_consume(q, to);
+		ret = dln_consume(q, to, &left);
+		/* Who may not sleep at all, as io_uring, goes on by poll(2). */
+		if ((ret == -EINTR || ret == -ERESTARTSYS) &&
+		    iocb->ki_flags & IOCB_NOWAIT)
+			return -EAGAIN;
 		if (ret)
 			return ret;
 		if (dln_tell_clock_set(q))
@@ -167,7 +191,7 @@ ssize_t dln_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		if ((iocb->ki_filp->f_flags & O_NONBLOCK) ||
 		    (iocb->ki_flags & IOCB_NOWAIT))
 			return -EAGAIN;
-		ret = dln_sleep(q);
+		ret = dln_sleep(q, &left);
 		if (ret)
 			return ret;
 	}

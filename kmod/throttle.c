@@ -207,6 +207,21 @@ void dln_line_join(struct dln_queue *q)
 	raw_spin_unlock(&line->lock);
 }
 
+/*
+ * With q->lock held, by a doorbell: where a thread keeps the line's time, and that
+ * thread does not run, this CPU's does it.
+ */
+void dln_line_revive(struct dln_queue *q)
+{
+	struct dln_line *line = dln_line_of(q);
+
+	raw_spin_lock(&line->lock);
+	if (!list_empty(&q->turn) && dln_overdue(&line->timer, line->mode))
+		hrtimer_start(&line->timer, hrtimer_get_expires(&line->timer),
+			      line->mode);
+	raw_spin_unlock(&line->lock);
+}
+
 /* Does another user's turn still keep the CPU? Then reserve the next time there. */
 static bool dln_line_waits(struct dln_line *line, u64 now)
 {

@@ -49,13 +49,16 @@ static inline struct dln_node *dln_next(struct dln_node *node)
 	return rb_entry_safe(up, struct dln_node, rb);
 }
 
-/* The first node's time has come: mark it and go on to the next. */
+/*
+ * The first node's time has come: mark it and go on to the next. One that is marked
+ * already was not counted any more.
+ */
 static inline void __dln_pass(struct dln_queue *q, struct dln_node *first)
 {
 	lockdep_assert_held(&q->lock);
-	q->first = dln_next(first);
-	q->planned--;
+	q->planned += (u32)(first->key & DLN_LOOKED) - 1;
 	first->key |= DLN_LOOKED;
+	q->first = dln_next(first);
 }
 
 /* A marked key that may take the place of that of the first node */

@@ -64,7 +64,9 @@ static bool dln_wait_again(struct dln_queue *q, struct io_uring_cmd *cmd,
 	/* Somebody was faster? */
 	if (!sel.val && !dln_clock_news(q))
 		return true;
-	if (sel.val && !io_uring_mshot_cmd_post_cqe(cmd, &sel, issue_flags))
+	/* A clock that was set ends it, also if there are entries. */
+	if (sel.val && !dln_clock_news(q) &&
+	    !io_uring_mshot_cmd_post_cqe(cmd, &sel, issue_flags))
 		return true;
 
 	spin_lock_irqsave(&q->wait.lock, flags);

@@ -138,6 +138,20 @@ static uint64_t unread(uint64_t overruns, uint64_t period)
 	return (n < most ? n : most) * period & ~DEADLINE_WORD_STATE;
 }
 
+/* __dln_give_back() */
+static void give_back(struct server *server, uint32_t index, __u64 word)
+{
+	const __u64 ours = DEADLINE_WORD_EXPIRED | DEADLINE_WORD_TAKEN;
+
+	while ((word & ours) == ours) {
+		if (!swap(slot_at(server->queue, index), &word,
+			  word & ~DEADLINE_WORD_TAKEN))
+			continue;
+		post(server, index);
+		break;
+	}
+}
+
 static bool repeat(struct server *server, uint32_t index, __u64 word,
 		   uint64_t now, uint32_t flags)
 {
@@ -183,12 +197,10 @@ static bool repeat(struct server *server, uint32_t index, __u64 word,
 		return true;
 	}
 
-	/* Moved or cancelled: the expiry that we claimed is still to be had. */
+	/* Moved or cancelled: none has expired since the last one, and that one stays. */
 	stamp(slot, deadline, expired_at, before);
-	if (pending && (word & DEADLINE_WORD_TAKEN)) {
-		if (swap(slot, &word, word & ~DEADLINE_WORD_TAKEN))
-			post(server, index);
-	}
+	if (pending)
+		give_back(server, index, word);
 	return false;
 }
 

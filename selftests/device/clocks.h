@@ -63,8 +63,8 @@ static inline void check_clock(struct __test_metadata *_metadata,
 	EXPECT_LE(when, expiry.expired_at);
 	EXPECT_GE(ns_of(clock), expiry.expired_at);
 
-	/* Planned for its time */
-	ASSERT_EQ(0, slot_arm(q, 1, when + HOUR));
+	/* Planned for its time, also while the interrupt is still about to end */
+	ASSERT_EQ(0, slot_plan(q, 1, when + HOUR));
 	EXPECT_EQ(when + HOUR, slot_queued(q, 1));
 	EXPECT_FALSE(slot_over(q, 1));
 

@@ -8,6 +8,8 @@
 #include "clock_set.h"
 
 #define STORM 20000
+/* More than an interrupt takes, that are due by a new time */
+#define SIGNALS 4096
 
 static uint32_t count_over(const struct queue *q, uint32_t n)
 {
@@ -30,7 +32,7 @@ TEST_F(settable, forward_beyond)
 	EXPECT_LE(when + SECOND, self->q.slots[0].expired_at);
 	EXPECT_GE(ns_of(variant->clock), self->q.slots[0].expired_at);
 	EXPECT_FALSE(slot_over(&self->q, 1));
-	EXPECT_EQ(when + HOUR, slot_queued(&self->q, 1));
+	WAIT_FOR(slot_queued(&self->q, 1) == when + HOUR);
 	EXPECT_EQ(1, ring_collect(&self->q, 1));
 	EXPECT_EQ(1, expired(&self->q, 1));
 }
@@ -301,6 +303,61 @@ TEST_F(settable, periodic)
 	EXPECT_LE(next, expiry.expired_at);
 	EXPECT_EQ(next + expiry.overruns * period, expiry.deadline);
 	EXPECT_GE(1, expiry.overruns);
+}
+
+/* Who changes the owner of the signals, all the time */
+struct changer {
+	int fd;
+	bool stop;
+};
+
+static void *change_owner(void *arg)
+{
+	struct changer *changer = arg;
+
+	while (!__atomic_load_n(&changer->stop, __ATOMIC_RELAXED))
+		fcntl(changer->fd, F_SETOWN, getpid());
+	return NULL;
+}
+
+/*
+ * What a clock set makes due signals, more of it than one interrupt takes: the rest is
+ * the thread's, which waits for no lock that it has itself.
+ */
+TEST_F(settable, signals)
+{
+	struct changer changer = {};
+	pthread_t threads[3];
+	uint32_t *list = calloc(SIGNALS, sizeof(*list)), i;
+	unsigned long round, n = rounds(10);
+	struct queue q;
+
+	ASSERT_NE(NULL, list);
+	ASSERT_EQ(0, queue_open_on(&q, variant->clock, SIGNALS, O_CLOEXEC));
+	signal(SIGIO, SIG_IGN);
+	ASSERT_EQ(0, fcntl(q.fd, F_SETOWN, getpid()));
+	ASSERT_EQ(0, fcntl(q.fd, F_SETFL, O_ASYNC));
+	changer.fd = q.fd;
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, change_owner,
+					    &changer));
+	for (i = 0; i < SIGNALS; i++) {
+		list[i] = i;
+		q.slots[i].flags = DEADLINE_SLOT_SIGNAL;
+	}
+	for (round = 0; round < n; round++) {
+		for (i = 0; i < SIGNALS; i++)
+			slot_arm_silent(&q, i, ns_of(variant->clock) + HOUR);
+		ASSERT_EQ(SIGNALS, ring_list(&q, list, SIGNALS));
+		ASSERT_EQ(0, step(&q, 2 * HOUR));
+		WAIT_FOR(count_over(&q, SIGNALS) == SIGNALS);
+		ASSERT_EQ(0, step(&q, -2 * HOUR));
+	}
+	__atomic_store_n(&changer.stop, true, __ATOMIC_RELAXED);
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
+	free(list);
+	queue_close(&q);
 }
 
 /* Set TAI's distance from UTC; until @q has been told. */

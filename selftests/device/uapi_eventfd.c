@@ -60,6 +60,15 @@ TEST_F(queue, refused)
 	EXPECT_EQ(EBADF, set_eventfd(&self->q, -2));
 	EXPECT_EQ(EBADF, set_eventfd(&self->q, INT32_MIN));
 	EXPECT_EQ(EBADF, set_eventfd(&self->q, INT32_MAX));
+	/* A number that is one only in its lower half */
+	if (sizeof(long) == 8) {
+		EXPECT_EQ(-1, ioctl(self->q.fd, DEADLINE_IOC_EVENTFD,
+				    (unsigned long)(1ull << 32 | pipes[0])));
+		EXPECT_EQ(EBADF, errno);
+		EXPECT_EQ(-1, ioctl(self->q.fd, DEADLINE_IOC_EVENTFD,
+				    (unsigned long)(1ull << 32 | fd)));
+		EXPECT_EQ(EBADF, errno);
+	}
 	/* The one there was still is. */
 	ASSERT_EQ(0, slot_expire(&self->q, 0));
 	EXPECT_EQ(1, counted(fd));

@@ -5,6 +5,8 @@
  * the same.
  */
 #include <sys/mount.h>
+#include <sys/wait.h>
+#include "pass_fd.h"
 #include "users.h"
 
 static const char *const names[] = {
@@ -116,6 +118,25 @@ TEST_F(queue, pending)
 	EXPECT_EQ(0, queue_fdinfo(self->q.fd, "pending"));
 }
 
+/* Whoever opened it may be gone, and another process may have its number. */
+TEST(opener_has_ended)
+{
+	int pair[2], fd, status;
+	pid_t pid;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	pid = fork();
+	if (!pid)
+		_exit(send_fd(pair[1], open(DEVICE, O_RDWR | O_CLOEXEC)));
+	fd = receive_fd(pair[0]);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(exited(status, 0));
+	EXPECT_EQ(0, queue_fdinfo(fd, "pid"));
+	EXPECT_EQ(getuid(), queue_fdinfo(fd, "user"));
+	close(fd);
+}
+
 /* A queue to which everything happens that can be made to happen */
 FIXTURE(busy) {
 	struct queue q;
@@ -183,6 +204,32 @@ static bool burst(struct queue *q, uint32_t n)
 	for (i = 0; i < n; i++)
 		WAIT_FOR(slot_over(q, i));
 	return status_of(&q->status->full);
+}
+
+static int step_real(int64_t ns)
+{
+	uint64_t to = real_ns() + ns;
+	struct timespec now = { to / SECOND, to % SECOND };
+
+	return clock_settime(CLOCK_REALTIME, &now);
+}
+
+/* A look that was made comes a second time after a set back, in vain: none was planned. */
+TEST_F(busy, planned_after_a_set_back)
+{
+	const int64_t back = 3600ll * SECOND;
+	uint64_t when = due(real_ns() + 20 * MS);
+
+	ASSERT_EQ(0, slot_arm(&self->q, 0, when));
+	WAIT_FOR(slot_over(&self->q, 0));
+	ASSERT_EQ(0, step_real(-back));
+	ASSERT_EQ(0, slot_arm(&self->q, 1, real_ns() + 20 * MS));
+	WAIT_FOR(slot_over(&self->q, 1));
+	ASSERT_EQ(0, slot_plan(&self->q, 2, when + 10 * MS));
+	EXPECT_EQ(1, queue_fdinfo(self->q.fd, "planned"));
+	ASSERT_EQ(0, step_real(back));
+	WAIT_FOR(slot_over(&self->q, 2));
+	EXPECT_EQ(0, queue_fdinfo(self->q.fd, "planned"));
 }
 
 TEST_F(busy, as_the_status)

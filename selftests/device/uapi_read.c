@@ -347,4 +347,92 @@ TEST_F(queue, restarted)
 	EXPECT_EQ(2, reader.expiry.slot);
 }
 
+struct sender {
+	pthread_t to;
+	bool stop;
+};
+
+static void *send_signals(void *arg)
+{
+	struct sender *sender = arg;
+
+	while (!__atomic_load_n(&sender->stop, __ATOMIC_RELAXED))
+		pthread_kill(sender->to, SIGUSR1);
+	return NULL;
+}
+
+/* A signal that ends a read amid hints behind which there is nothing: not all was seen. */
+TEST_F(queue, signal_hides_nothing)
+{
+	struct sigaction action = { .sa_handler = nothing };
+	struct sender sender = { .to = pthread_self() };
+	unsigned long round, n = rounds(20000), hidden = 0;
+	struct deadline_expiry expiry;
+	pthread_t thread;
+	ssize_t got;
+
+	ASSERT_EQ(0, set_nonblock(&self->q));
+	ASSERT_EQ(0, sigaction(SIGUSR1, &action, NULL));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, send_signals, &sender));
+	for (round = 0; round < n; round++) {
+		slot_arm_silent(&self->q, 0, 1);
+		slot_arm_silent(&self->q, 1, 1);
+		WAIT_FOR(ring_one(&self->q, 0) == 1 && slot_over(&self->q, 0));
+		WAIT_FOR(ring_one(&self->q, 1) == 1 && slot_over(&self->q, 1));
+		ASSERT_TRUE(slot_claim(&self->q, 0));
+		do {
+			got = read(self->q.fd, &expiry, SIZE);
+		} while (got < 0 && errno == EINTR);
+		if (got == SIZE)
+			continue;
+		hidden++;
+		ring_drain(&self->q);
+	}
+	__atomic_store_n(&sender.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, hidden);
+}
+
+struct mover {
+	struct queue *q;
+	bool stop;
+};
+
+static void *move_head(void *arg)
+{
+	struct mover *mover = arg;
+	struct queue *q = mover->q;
+
+	while (!__atomic_load_n(&mover->stop, __ATOMIC_RELAXED))
+		__atomic_store_n(&q->header->head,
+				 status_of(&q->status->tail) - q->setup.ring_size,
+				 __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/*
+ * A thread puts head back while the reader takes entries, none of which has an expiry:
+ * the reader ends, and does not say that the ring is empty.
+ */
+TEST_F(queue, ends_whoever_moves_head)
+{
+	struct mover mover = { .q = &self->q };
+	struct deadline_expiry expiry;
+	pthread_t thread;
+	unsigned int i;
+
+	ASSERT_EQ(0, set_nonblock(&self->q));
+	for (i = 0; i < self->q.setup.ring_size; i++)
+		ASSERT_EQ(0, slot_expire(&self->q, i % self->q.setup.slots));
+	for (i = 0; i < self->q.setup.slots; i++)
+		slot_claim(&self->q, i);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, move_head, &mover));
+	do {
+		ASSERT_EQ(-1, read(self->q.fd, &expiry, SIZE));
+	} while (errno == EAGAIN);
+	EXPECT_EQ(EINTR, errno);
+	__atomic_store_n(&mover.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+}
+
 TEST_HARNESS_MAIN

@@ -254,4 +254,71 @@ TEST_F(opener, under_realtime_spinner)
 	EXPECT_EQ(1, ring_collect(&self->q, 1));
 }
 
+/* Have the queue wait in its user's line, whose timer is started on this CPU. */
+static int throttle(struct queue *q)
+{
+	uint64_t before = status_of(&q->status->throttled), when;
+	uint32_t i, list[64];
+
+	do {
+		when = clock_ns() + 50 * US;
+		for (i = 0; i < 64; i++) {
+			list[i] = i;
+			slot_arm_silent(q, i, when);
+		}
+		if (ring_list(q, list, 64) != 64)
+			return -1;
+		for (i = 0; i < 64; i++)
+			WAIT_FOR(slot_over(q, i) ||
+				 status_of(&q->status->throttled) != before);
+	} while (status_of(&q->status->throttled) == before);
+	return 0;
+}
+
+static void *spin_realtime(void *arg)
+{
+	struct sched_param top = { .sched_priority = 50 };
+	bool *stop = arg;
+
+	pin_to(0);
+	sched_setscheduler(0, SCHED_FIFO, &top);
+	__atomic_store_n(stop, false, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(stop, __ATOMIC_RELAXED))
+		cpu_relax();
+	return NULL;
+}
+
+/*
+ * The line's timer is one of a CPU on which a real-time thread computes. Whoever rings
+ * on another one starts it there.
+ */
+TEST_F(opener, throttled_beside_realtime_spinner)
+{
+	long share = parameter("user_share"), over = 0;
+	bool stop = true;
+	pthread_t thread;
+	uint64_t end;
+	uint32_t i;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "one CPU");
+	ASSERT_EQ(0, set_up(&self->q, 0));
+	ASSERT_EQ(0, set_parameter("user_share", 2));
+	pin_to(0);
+	ASSERT_EQ(0, throttle(&self->q));
+	pin_to(1);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, spin_realtime, &stop));
+	WAIT_FOR(!__atomic_load_n(&stop, __ATOMIC_ACQUIRE));
+	end = clock_ns() + 800 * MS;
+	while (over < 64 && clock_ns() < end) {
+		ring(&self->q);
+		for (i = 0, over = 0; i < 64; i++)
+			over += slot_over(&self->q, i);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, set_parameter("user_share", share));
+	EXPECT_EQ(64, over);
+}
+
 TEST_HARNESS_MAIN

@@ -181,7 +181,7 @@ static void check_from_afar(struct __test_metadata *_metadata, struct queue *q,
 	EXPECT_GE(ns_of(clock) - offset, expiry.expired_at);
 
 	when = due(ns_of(clock) - offset + HOUR);
-	ASSERT_EQ(0, slot_arm(q, 1, when));
+	ASSERT_EQ(0, slot_plan(q, 1, when));
 	EXPECT_EQ(when, slot_queued(q, 1));
 	EXPECT_FALSE(slot_over(q, 1));
 

@@ -219,6 +219,24 @@ TEST_F(uring, clock_set)
 	queue_close(&q);
 }
 
+/* The same with an entry in the ring, which nobody reaps: it ends all the same. */
+TEST_F(uring, clock_set_beside_an_entry)
+{
+	struct timespec now;
+	struct queue q;
+
+	if (!HAS_MULTISHOT)
+		SKIP(return, NO_MULTISHOT);
+	ASSERT_EQ(0, queue_open_on(&q, CLOCK_REALTIME, 64, O_CLOEXEC));
+	ASSERT_TRUE(begin(&self->ring, q.fd, 5));
+	ASSERT_EQ(0, slot_expire(&q, 0));
+	EXPECT_TRUE(again(&self->ring, 5, 1));
+	ASSERT_EQ(0, clock_gettime(CLOCK_REALTIME, &now));
+	ASSERT_EQ(0, clock_settime(CLOCK_REALTIME, &now));
+	EXPECT_EQ(1, last(&self->ring, 5));
+	queue_close(&q);
+}
+
 /* The fd goes, the ring goes, in either order, with a wait pending or working. */
 TEST_F(uring, close_either)
 {

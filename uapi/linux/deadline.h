@@ -22,7 +22,7 @@
 #define DEADLINE_WORD_ARMED	_BITULL(0)	/* still running */
 #define DEADLINE_WORD_EXPIRED	_BITULL(1)	/* its time came */
 #define DEADLINE_WORD_TAKEN	_BITULL(2)	/* its expiry is consumed */
-#define DEADLINE_WORD_WAKE	_BITULL(3)	/* cancelling it wakes a futex */
+#define DEADLINE_WORD_WAKE	_BITULL(3)	/* cancelling it wakes a private futex */
 #define DEADLINE_WORD_STATE	((__u64)15)
 #define DEADLINE_GRAIN		16
 /* As a deadline: never (not queued, no doorbell). As @queued: in no queue. */
@@ -52,8 +52,9 @@
  * @flags: DEADLINE_SLOT_* that the features allow. A slot with any other never
  *	expires; deadline_status.refused counts it. Program, while not armed.
  * @deadline: The deadline that last expired, in ns; valid for a thread that has seen
- *	DEADLINE_WORD_EXPIRED, even if the slot was moved or cancelled since. Of a
- *	periodic slot it is the last one that had passed, exact to the ns. Kernel.
+ *	DEADLINE_WORD_EXPIRED, even if the slot was moved or cancelled since, but
+ *	not if it was armed anew. Of a periodic slot it is the last one that had
+ *	passed, exact to the ns. Kernel.
  * @queued: The time for which the kernel has planned its next look at the slot,
  *	DEADLINE_QUEUED_NEVER if it has not. Kernel.
  * @expired_at: The queue's clock when the slot last expired, in ns; valid for a
@@ -143,7 +144,8 @@ struct deadline_entry {
  * @reserved: Zero.
  * @late: Expiries in interrupts by lateness: late[n] counts those of at least
  *	2^n and less than 2^(n+1) ns; late[0] has those of 0 as well. If several
- *	periods have passed, the first counts.
+ *	periods have passed, the first counts. A clock that is set ahead makes late
+ *	what is due by that.
  */
 struct deadline_status {
 	__aligned_u64 tail;
@@ -213,7 +215,7 @@ struct deadline_expiry {
  * @status_offset: Out: offset at which to map the status, read-only.
  * @status_size: Out: bytes to map there: the status, the ring.
  * @ring_offset: Out: offset of the first ring entry.
- * @period_min: Out: the smallest period, in ns.
+ * @period_min: Out: the smallest period now, in ns; root may change it.
  * @slot_stride: Out: bytes from one slot to the next, a power of two, at least 64.
  * @entry_stride: Out: bytes from one ring entry to the next, a power of two, at
  *	least 4.
