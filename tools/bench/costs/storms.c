@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <deadline_inline.h>
 #include "costs.h"
@@ -14,7 +15,12 @@
 /* In percent: the parameter user_share as it is by itself, and what is not timed */
 #define SHARE	22.0
 
-static deadline_queue *queues[QUEUES];
+/* The user whose limits are tried */
+#define NOBODY	65534
+/* As many as one user may have: the parameter user_queues as it is by itself */
+#define MOST	16384u
+
+static deadline_queue *queues[MOST];
 static deadline_slot *slots[QUEUES * EACH];
 
 /* The longest that a running thread is kept from running by many queues */
@@ -53,11 +59,54 @@ static void crowd(void)
 		must(!deadline_queue_close(queues[i]), "deadline_queue_close");
 }
 
+/* The longest that a running thread is kept from running until all of these are over */
+static uint64_t longest_of(deadline_slot *const *some, unsigned int n)
+{
+	uint64_t last = deadline_now(), now, longest = 0;
+	unsigned int at = 0;
+
+	while (at < n) {
+		now = deadline_now();
+		if (now - last > longest)
+			longest = now - last;
+		last = now;
+		at += deadline_over(deadline_slot_word(some[at]));
+	}
+	return longest;
+}
+
+/* One user's, of one slot each, so that nearly all have to be put off at that instant */
+static void most_queues(void)
+{
+	const struct rlimit files = { MOST + 100, MOST + 100 };
+	long before = memory_used();
+	uint64_t when;
+	unsigned int i;
+
+	must(!setrlimit(RLIMIT_NOFILE, &files), "setrlimit");
+	must(!setreuid(NOBODY, 0), "setreuid");
+	for (i = 0; i < MOST; i++) {
+		queues[i] = queue_of(1);
+		slots[i] = slot_of(queues[i]);
+	}
+	must(!setreuid(0, 0), "setreuid");
+	figure("memory per queue of 64 slots, kernel and mappings",
+	       (memory_used() - before) * 1024.0 / MOST, 20000, "bytes");
+	when = deadline_in(200 * MS);
+	arm_all(slots, MOST, when);
+	must(deadline_now() < when, "arming in time");
+	figure("longest interrupt, 16384 queues of one user due at one instant",
+	       longest_of(slots, MOST), 9000000, "instructions");
+	for (i = 0; i < MOST; i++) {
+		deadline_slot_free(slots[i]);
+		must(!deadline_queue_close(queues[i]), "deadline_queue_close");
+	}
+}
+
 /*
  * Somebody else spins and moves his deadline on and on, always a little ahead of
  * now, by plain stores: each interrupt finds it moved and plans the next one.
  */
-#define NOBODY	65534
 #define AHEAD	2000u
 #define ROUNDS	300u
 
@@ -143,5 +192,6 @@ static void mover(void)
 void costs_storms(void)
 {
 	crowd();
+	most_queues();
 	mover();
 }
