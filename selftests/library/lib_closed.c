@@ -80,15 +80,19 @@ TEST_F(closed, doorbell_says_so)
 	deadline_queue_destroy(self->queue);
 }
 
-/* The same, if the number is that of a pipe: what ioctl(2) of it says */
+/* The same, if the number is that of a pipe: what ioctl(2) of it says. A worker's too */
 TEST_F(closed, doorbell_of_another_file)
 {
 	bool kernel = deadline_queue_backend(self->queue) ==
 		      DEADLINE_BACKEND_KERNEL;
 	struct deadline_worker_options options = { .queue = self->queue };
 	deadline_worker *worker;
+	int fd, own = next_number();
 
 	ASSERT_EQ(0, deadline_worker_open(&worker, &options));
+	ASSERT_TRUE(is_open(own));
+	for (fd = own; is_open(fd); fd++)
+		ASSERT_EQ(fd, dup2(self->pipe[0], fd));
 	ASSERT_EQ(self->fd, dup2(self->pipe[0], self->fd));
 	EXPECT_EQ(kernel ? -ENOTTY : 0,
 		  deadline_slot_arm(self->slot, 0, deadline_in(1000 * SECOND)));

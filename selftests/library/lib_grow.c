@@ -103,7 +103,10 @@ TEST(up_to_an_odd_number)
  */
 TEST(what_is_left_at_a_limit)
 {
-	struct deadline_options all = { .slots = MOST - 3 * FIRST };
+	struct deadline_options all = {
+		.slots = MOST - 3 * FIRST,
+		.backend = DEADLINE_BACKEND_KERNEL,
+	};
 	struct deadline_options options = {
 		.slots = FIRST,
 		.slots_max = DEADLINE_NEVER,
