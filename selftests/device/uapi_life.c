@@ -154,42 +154,6 @@ TEST(close_while_armed)
 	EXPECT_EQ(0, module_uses());
 }
 
-#define CROWD 4096
-
-/*
- * Closed while its interrupts and pauses follow one another, with more to come: none of
- * them starts another one for a queue that is gone.
- */
-TEST(closed_amid_storm)
-{
-	uint32_t i, *list = calloc(CROWD, sizeof(*list));
-	unsigned long round, n = rounds(60);
-	uint64_t seed = 7, when, end;
-	struct queue q;
-
-	ASSERT_NE(NULL, list);
-	for (round = 0; round < n; round++) {
-		ASSERT_EQ(0, queue_open(&q, CROWD, O_CLOEXEC));
-		when = clock_ns() + 5 * MS;
-		for (i = 0; i < CROWD; i++) {
-			list[i] = i;
-			slot_arm_silent(&q, i, i ? when : when + 20 * MS);
-		}
-		ASSERT_EQ(CROWD, ring_list(&q, list, CROWD));
-		end = when + next_random(&seed) % (2 * MS);
-		WAIT_FOR(clock_ns() > end);
-		queue_close(&q);
-	}
-	free(list);
-	/* What is left of them would fire by now. */
-	end = clock_ns() + 50 * MS;
-	WAIT_FOR(clock_ns() > end);
-	ASSERT_EQ(0, queue_open(&q, 1, O_CLOEXEC));
-	EXPECT_EQ(0, slot_plan(&q, 0, clock_ns() + MS));
-	WAIT_FOR(slot_over(&q, 0));
-	queue_close(&q);
-}
-
 /* Arm many slots, some of them soon; then wait to be killed. */
 static void armed_child(int tell)
 {
