@@ -344,7 +344,10 @@ static inline bool dln_by_thread(enum hrtimer_mode mode)
 	return IS_ENABLED(CONFIG_PREEMPT_RT) && mode != HRTIMER_MODE_ABS_HARD;
 }
 
-/* Has the time of such a timer passed? Then a doorbell starts it anew, on its CPU. */
+/*
+ * Has the time passed of a timer that such a thread serves? Then the next doorbell
+ * starts it anew, on the CPU of its caller.
+ */
 static inline bool dln_overdue(struct hrtimer *timer, enum hrtimer_mode mode)
 {
 	return dln_by_thread(mode) && hrtimer_is_queued(timer) &&

@@ -34,7 +34,7 @@ static void dln_show_late(struct seq_file *m, const struct deadline_status *stat
 		seq_printf(m, "%llu%c", late[i], i + 1 < n ? ' ' : '\n');
 }
 
-/* The number that the reader has for it; 0 once it has ended, as another may have that */
+/* The process that opened the queue; 0 once it has ended: another may have its number. */
 static pid_t dln_opener(const struct dln_queue *q, struct pid_namespace *ns)
 {
 	pid_t pid = 0;
@@ -46,6 +46,7 @@ static pid_t dln_opener(const struct dln_queue *q, struct pid_namespace *ns)
 	return pid;
 }
 
+/* Numbers of processes and users are those that the reader has for them. */
 void dln_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct pid_namespace *ns = proc_pid_ns(file_inode(m->file)->i_sb);

@@ -23,9 +23,9 @@ static u64 dln_unread(u64 overruns, u64 period)
 }
 
 /*
- * The expiry that we claimed is still to be had, unless the owner has claimed it by an
- * arm. As long as it is not, other threads can change the word but a few times: one
- * cancels it, or moves it, and others go to sleep.
+ * Give back the expiry that the kernel has claimed, unless the owner has armed the slot
+ * anew. The swap fails if a thread cancels or moves the slot, or goes to sleep on it,
+ * at that moment. A program that does so again and again loses the expiry.
  */
 static void __dln_give_back(struct dln_queue *q, struct dln_node *node, u64 word)
 {
